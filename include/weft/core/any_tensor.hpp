@@ -1,0 +1,81 @@
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <span>
+#include <utility>
+
+#include <weft/core/memory.hpp>
+#include <weft/core/tensor_view.hpp>
+
+namespace weft::inline v0 {
+
+/// A contiguous read-only tensor whose element type and shape are known at run time: what a checkpoint holds. It shares
+/// ownership of its bytes (a mapped file, an allocation) with its copies; copying copies no element.
+class AnyTensor {
+ public:
+  AnyTensor() = default;
+
+  /// Bytes somebody keeps alive through `owner` (null: the caller promises to). Throws ShapeError where the number of
+  /// bytes is not that of the shape and type.
+  AnyTensor(DType dtype, const Shape& shape, std::span<const std::byte> bytes, std::shared_ptr<const void> owner)
+      : dtype_(dtype), shape_(shape), bytes_(bytes), owner_(std::move(owner)) {
+    const std::size_t expected = bytes_of(dtype, shape.elements());
+    if (bytes.size() != expected)
+      raise<ShapeError>("a tensor of shape ", to_string(shape), " and type ", name(dtype), " has ", expected,
+                        " bytes, found ", bytes.size());
+  }
+
+  /// A new tensor whose bytes `fill` writes through a std::span<std::byte>.
+  template <class Fill>
+  static AnyTensor make(DType dtype, const Shape& shape, Fill&& fill) {
+    const std::size_t bytes = bytes_of(dtype, shape.elements());
+    std::shared_ptr<std::byte[]> memory = allocate_aligned(bytes);
+    std::forward<Fill>(fill)(std::span<std::byte>(memory.get(), bytes));
+    return AnyTensor(dtype, shape, {memory.get(), bytes}, memory);
+  }
+
+  DType dtype() const noexcept { return dtype_; }
+  const Shape& shape() const noexcept { return shape_; }
+  std::size_t rank() const noexcept { return shape_.rank(); }
+  std::size_t extent(std::size_t dim) const noexcept { return shape_[dim]; }
+  std::size_t size() const { return bytes_.empty() ? 0 : shape_.elements(); }
+  std::span<const std::byte> bytes() const noexcept { return bytes_; }
+  explicit operator bool() const noexcept { return bytes_.data() != nullptr; }
+
+  /// The elements as T. Throws ShapeError where the element type is another or the bytes are not aligned for T.
+  template <Element T>
+  std::span<const T> elements() const {
+    if (dtype_of<T> != dtype_)
+      raise<ShapeError>("the tensor holds ", name(dtype_), " elements, ", name(dtype_of<T>), " were asked for");
+    if (reinterpret_cast<std::size_t>(bytes_.data()) % alignof(T) != 0)
+      raise<ShapeError>("the tensor's ", name(dtype_), " elements are not aligned in memory");
+    return {reinterpret_cast<const T*>(bytes_.data()), bytes_.size() / sizeof(T)};
+  }
+
+  /// The tensor as a view. Throws ShapeError where element type or rank are others.
+  template <Element T, std::size_t Rank>
+  TensorView<const T, Rank> view() const {
+    if (shape_.rank() != Rank)
+      raise<ShapeError>("the tensor has shape ", to_string(shape_), ", rank ", Rank, " was asked for");
+    Dims<Rank> extents{};
+    for (std::size_t i = 0; i < Rank; ++i) extents[i] = shape_[i];
+    return {elements<T>().data(), extents};
+  }
+
+ private:
+  DType dtype_ = DType::f32;
+  Shape shape_;
+  std::span<const std::byte> bytes_;
+  std::shared_ptr<const void> owner_;
+};
+
+/// Calls f with the elements as std::span<const T>, whatever T they are.
+template <class F>
+decltype(auto) visit(const AnyTensor& tensor, F&& f) {
+  return visit(tensor.dtype(), [&]<class T>(std::type_identity<T>) -> decltype(auto) {
+    return std::forward<F>(f)(tensor.template elements<T>());
+  });
+}
+
+}  // namespace weft::inline v0

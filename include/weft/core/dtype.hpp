@@ -1,0 +1,119 @@
+#pragma once
+
+#include <array>
+#include <concepts>
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+
+#include <weft/core/error.hpp>
+#include <weft/core/half.hpp>
+
+namespace weft::inline v0 {
+
+/// Runtime element types. The order is that of detail::dtype_table.
+enum class DType : std::uint8_t { f32, f16, bf16, f64, i8, u8, i32, i64, boolean };
+
+namespace detail {
+
+template <class T, DType D>
+struct DTypeRow {
+  using type = T;
+  static constexpr DType dtype = D;
+};
+
+template <class... Rows>
+struct DTypeRows {};
+
+/// The one list of element types: everything that depends on the set of them is derived from it.
+using ElementRows =
+    DTypeRows<DTypeRow<float, DType::f32>, DTypeRow<half, DType::f16>, DTypeRow<bfloat16, DType::bf16>,
+              DTypeRow<double, DType::f64>, DTypeRow<std::int8_t, DType::i8>, DTypeRow<std::uint8_t, DType::u8>,
+              DTypeRow<std::int32_t, DType::i32>, DTypeRow<std::int64_t, DType::i64>, DTypeRow<bool, DType::boolean>>;
+
+struct DTypeInfo {
+  std::string_view name;
+  std::size_t block_bytes;     // bytes of one block
+  std::size_t block_elements;  // elements of one block; 1 for plain types
+};
+
+inline constexpr std::array<DTypeInfo, 9> dtype_table{{{"f32", 4, 1},
+                                                       {"f16", 2, 1},
+                                                       {"bf16", 2, 1},
+                                                       {"f64", 8, 1},
+                                                       {"i8", 1, 1},
+                                                       {"u8", 1, 1},
+                                                       {"i32", 4, 1},
+                                                       {"i64", 8, 1},
+                                                       {"bool", 1, 1}}};
+
+template <class T, class Rows>
+struct FindDType;
+template <class T, class... Rows>
+struct FindDType<T, DTypeRows<Rows...>> {
+  static constexpr bool found = (std::same_as<T, typename Rows::type> || ...);
+  static constexpr DType value = [] {
+    DType result{};
+    ((std::same_as<T, typename Rows::type> ? void(result = Rows::dtype) : void()), ...);
+    return result;
+  }();
+};
+
+}  // namespace detail
+
+/// A type that tensors hold.
+template <class T>
+concept Element = detail::FindDType<std::remove_cv_t<T>, detail::ElementRows>::found;
+
+/// Elements that stand for real numbers: float, half, bfloat16, double.
+template <class T>
+concept FloatingElement =
+    std::floating_point<std::remove_cv_t<T>> || std::same_as<std::remove_cv_t<T>, half> ||
+    std::same_as<std::remove_cv_t<T>, bfloat16>;
+
+/// The runtime name of an element type.
+template <Element T>
+inline constexpr DType dtype_of = detail::FindDType<std::remove_cv_t<T>, detail::ElementRows>::value;
+
+/// "f32", "bf16", ...
+constexpr std::string_view name(DType dtype) noexcept {
+  return detail::dtype_table[static_cast<std::size_t>(dtype)].name;
+}
+
+/// The bytes that `elements` elements take. Throws ShapeError where they do not fill whole blocks.
+constexpr std::size_t bytes_of(DType dtype, std::size_t elements) {
+  const detail::DTypeInfo& info = detail::dtype_table[static_cast<std::size_t>(dtype)];
+  if (elements % info.block_elements != 0)
+    raise<ShapeError>(elements, " elements do not fill whole blocks of ", info.block_elements, " (", info.name, ")");
+  return elements / info.block_elements * info.block_bytes;
+}
+
+/// Calls f(std::type_identity<T>{}) with the element type that `dtype` names and returns what it returns: the one door
+/// from runtime to compile-time types.
+template <class F>
+decltype(auto) visit(DType dtype, F&& f) {
+  switch (dtype) {
+    case DType::f32: return std::forward<F>(f)(std::type_identity<float>{});
+    case DType::f16: return std::forward<F>(f)(std::type_identity<half>{});
+    case DType::bf16: return std::forward<F>(f)(std::type_identity<bfloat16>{});
+    case DType::f64: return std::forward<F>(f)(std::type_identity<double>{});
+    case DType::i8: return std::forward<F>(f)(std::type_identity<std::int8_t>{});
+    case DType::u8: return std::forward<F>(f)(std::type_identity<std::uint8_t>{});
+    case DType::i32: return std::forward<F>(f)(std::type_identity<std::int32_t>{});
+    case DType::i64: return std::forward<F>(f)(std::type_identity<std::int64_t>{});
+    case DType::boolean: return std::forward<F>(f)(std::type_identity<bool>{});
+  }
+  raise<UnsupportedError>("element type number ", static_cast<int>(dtype), " is not one of DType");
+}
+
+/// Calls f(std::type_identity<T>{}) where `dtype` names one of Ts; throws UnsupportedError naming `what` otherwise.
+/// Instantiates f for these types alone, which is what keeps kernels small.
+template <class... Ts, class F>
+void visit_among(DType dtype, std::string_view what, F&& f) {
+  const bool known = ((dtype == dtype_of<Ts> ? (f(std::type_identity<Ts>{}), true) : false) || ...);
+  if (!known) raise<UnsupportedError>(what, ": element type ", name(dtype), " is not supported here");
+}
+
+}  // namespace weft::inline v0

@@ -1,0 +1,105 @@
+#pragma once
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstddef>
+#include <cstring>
+#include <memory>
+#include <new>
+#include <span>
+#include <string>
+#include <utility>
+
+#include <weft/core/error.hpp>
+
+namespace weft::inline v0 {
+
+/// Alignment of everything weft allocates, in bytes: a cache line and the widest vector register.
+inline constexpr std::size_t alignment = 64;
+
+namespace detail {
+
+struct AlignedDelete {
+  void operator()(void* memory) const noexcept { ::operator delete(memory, std::align_val_t{alignment}); }
+};
+
+/// Asks the kernel for 2 MiB pages behind the whole ones inside [data, data + bytes); a wish, so failure is no error.
+inline void advise_huge_pages(void* data, std::size_t bytes) noexcept {
+  constexpr std::size_t huge = std::size_t{2} << 20;
+  const std::size_t address = reinterpret_cast<std::size_t>(data);
+  const std::size_t begin = (address + huge - 1) / huge * huge;
+  const std::size_t end = (address + bytes) / huge * huge;
+  if (end > begin) ::madvise(reinterpret_cast<void*>(begin), end - begin, MADV_HUGEPAGE);
+}
+
+}  // namespace detail
+
+/// Owned bytes, 64-byte aligned, not initialised.
+using AlignedBytes = std::unique_ptr<std::byte[], detail::AlignedDelete>;
+
+/// Throws std::bad_alloc.
+inline AlignedBytes allocate_aligned(std::size_t bytes) {
+  auto* memory = static_cast<std::byte*>(::operator new(bytes ? bytes : 1, std::align_val_t{alignment}));
+  detail::advise_huge_pages(memory, bytes);
+  return AlignedBytes(memory);
+}
+
+/// A whole file mapped read-only. Bytes are read when they are touched; a file that another program shortens while it is
+/// mapped is outside what mapping can make safe.
+class MappedFile {
+ public:
+  MappedFile() = default;
+
+  /// Throws FormatError naming the file where it cannot be opened, is no regular file, or is empty.
+  explicit MappedFile(const std::string& path) {
+    const Descriptor file{::open(path.c_str(), O_RDONLY | O_CLOEXEC)};
+    if (file.number < 0) fail(path, "cannot be opened");
+    struct stat status {};
+    if (::fstat(file.number, &status) != 0) fail(path, "cannot be examined");
+    if (!S_ISREG(status.st_mode)) raise<FormatError>(path, ": not a regular file");
+    if (status.st_size == 0) raise<FormatError>(path, ": the file is empty");
+    size_ = static_cast<std::size_t>(status.st_size);
+    void* memory = ::mmap(nullptr, size_, PROT_READ, MAP_PRIVATE, file.number, 0);
+    if (memory == MAP_FAILED) fail(path, "cannot be mapped");
+    data_ = static_cast<const std::byte*>(memory);
+  }
+
+  MappedFile(MappedFile&& other) noexcept
+      : data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}
+  MappedFile& operator=(MappedFile&& other) noexcept {
+    std::swap(data_, other.data_);
+    std::swap(size_, other.size_);
+    return *this;
+  }
+  ~MappedFile() {
+    if (data_) ::munmap(const_cast<std::byte*>(data_), size_);
+  }
+
+  std::span<const std::byte> bytes() const noexcept { return {data_, size_}; }
+
+ private:
+  struct Descriptor {
+    int number;
+    ~Descriptor() {
+      if (number >= 0) ::close(number);
+    }
+  };
+
+  [[noreturn]] static void fail(const std::string& path, const char* what) {
+    const int code = errno;
+    char text[128] = "";
+    raise<FormatError>(path, ": ", what, ": ", describe(::strerror_r(code, text, sizeof text), text));
+  }
+  // strerror_r returns the text (GNU) or a status (POSIX).
+  static const char* describe(const char* result, const char*) noexcept { return result; }
+  static const char* describe(int, const char* text) noexcept { return text; }
+
+  const std::byte* data_ = nullptr;
+  std::size_t size_ = 0;
+};
+
+}  // namespace weft::inline v0
