@@ -48,8 +48,14 @@
   WEFT_PRAGMA(clang attribute push(__attribute__((target(features))), apply_to = function))
 #define WEFT_END_TARGET WEFT_PRAGMA(clang attribute pop)
 #else
-#define WEFT_BEGIN_TARGET(features) WEFT_PRAGMA(GCC push_options) WEFT_PRAGMA(GCC target(features))
-#define WEFT_END_TARGET WEFT_PRAGMA(GCC pop_options)
+// GCC 12 takes the undefined registers of its own intrinsics for uninitialised variables.
+#define WEFT_BEGIN_TARGET(features)                     \
+  WEFT_PRAGMA(GCC push_options)                         \
+  WEFT_PRAGMA(GCC target(features))                     \
+  WEFT_PRAGMA(GCC diagnostic push)                      \
+  WEFT_PRAGMA(GCC diagnostic ignored "-Wuninitialized") \
+  WEFT_PRAGMA(GCC diagnostic ignored "-Wmaybe-uninitialized")
+#define WEFT_END_TARGET WEFT_PRAGMA(GCC diagnostic pop) WEFT_PRAGMA(GCC pop_options)
 #endif
 
 namespace weft::inline v0 {

@@ -69,8 +69,7 @@ concept Element = detail::FindDType<std::remove_cv_t<T>, detail::ElementRows>::f
 
 /// Elements that stand for real numbers: float, half, bfloat16, double.
 template <class T>
-concept FloatingElement =
-    std::floating_point<std::remove_cv_t<T>> || std::same_as<std::remove_cv_t<T>, half> ||
+concept FloatingElement = std::floating_point<std::remove_cv_t<T>> || std::same_as<std::remove_cv_t<T>, half> ||
     std::same_as<std::remove_cv_t<T>, bfloat16>;
 
 /// The runtime name of an element type.

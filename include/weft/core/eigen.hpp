@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <type_traits>
 
 #include <Eigen/Core>
 
@@ -25,6 +26,19 @@ struct EigenScalar<bfloat16> {
 template <class T>
 using eigen_scalar_t = typename EigenScalar<std::remove_const_t<T>>::type;
 
+template <class Scalar>
+struct ElementOfEigen {
+  using type = Scalar;
+};
+template <>
+struct ElementOfEigen<Eigen::half> {
+  using type = half;
+};
+template <>
+struct ElementOfEigen<Eigen::bfloat16> {
+  using type = bfloat16;
+};
+
 template <class T, class Plain>
 using EigenMatching = std::conditional_t<std::is_const_v<T>, const Plain, Plain>;
 
@@ -33,8 +47,7 @@ using EigenMatching = std::conditional_t<std::is_const_v<T>, const Plain, Plain>
 /// The elements of a rank-2 tensor as an Eigen matrix (rows, columns): no copy, the strides are kept, writing through
 /// one is seen through the other. half and bfloat16 appear as Eigen::half and Eigen::bfloat16.
 template <TensorLike X>
-  requires(rank_of<X> == 2)
-auto as_eigen(X&& x) {
+requires(rank_of<X> == 2) auto as_eigen(X&& x) {
   using T = typename view_t<X>::element_type;
   using Scalar = detail::eigen_scalar_t<T>;
   using Matrix = Eigen::Matrix<Scalar, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
@@ -48,8 +61,7 @@ auto as_eigen(X&& x) {
 
 /// The elements of a rank-1 tensor as an Eigen column vector; see above.
 template <TensorLike X>
-  requires(rank_of<X> == 1)
-auto as_eigen(X&& x) {
+requires(rank_of<X> == 1) auto as_eigen(X&& x) {
   using T = typename view_t<X>::element_type;
   using Scalar = detail::eigen_scalar_t<T>;
   using Vector = Eigen::Matrix<Scalar, Eigen::Dynamic, 1>;
@@ -61,16 +73,18 @@ auto as_eigen(X&& x) {
 
 namespace detail {
 
-template <class Derived>
-auto view_of_eigen(Derived& matrix, typename Derived::Scalar* data) {
-  using T = std::conditional_t<std::is_const_v<Derived>, const typename Derived::Scalar, typename Derived::Scalar>;
-  const auto rows = static_cast<std::size_t>(matrix.rows());
-  const auto columns = static_cast<std::size_t>(matrix.cols());
+/// T says whether the elements are const; `data` is that of `matrix`.
+template <class T, class Matrix>
+TensorView<T, 2> view_of_eigen(const Matrix& matrix, T* data) {
   const auto inner = static_cast<std::size_t>(matrix.innerStride());
   const auto outer = static_cast<std::size_t>(matrix.outerStride());
-  const Dims<2> strides = Derived::IsRowMajor ? Dims<2>{outer, inner} : Dims<2>{inner, outer};
-  return TensorView<T, 2>(data, {rows, columns}, strides);
+  return {data,
+          {static_cast<std::size_t>(matrix.rows()), static_cast<std::size_t>(matrix.cols())},
+          Matrix::IsRowMajor ? Dims<2>{outer, inner} : Dims<2>{inner, outer}};
 }
+
+template <class Scalar>
+using element_of_eigen_t = typename ElementOfEigen<Scalar>::type;
 
 }  // namespace detail
 
@@ -78,24 +92,19 @@ auto view_of_eigen(Derived& matrix, typename Derived::Scalar* data) {
 /// must outlive the view.
 template <class Derived>
 auto from_eigen(Eigen::PlainObjectBase<Derived>& matrix) {
-  return detail::view_of_eigen(matrix.derived(), matrix.data());
+  using T = detail::element_of_eigen_t<typename Derived::Scalar>;
+  return detail::view_of_eigen(matrix.derived(), reinterpret_cast<T*>(matrix.data()));
 }
 template <class Derived>
 auto from_eigen(const Eigen::PlainObjectBase<Derived>& matrix) {
-  using Scalar = typename Derived::Scalar;
-  return TensorView<const Scalar, 2>(
-      detail::view_of_eigen(const_cast<Derived&>(matrix.derived()), const_cast<Scalar*>(matrix.data())));
+  using T = const detail::element_of_eigen_t<typename Derived::Scalar>;
+  return detail::view_of_eigen(matrix.derived(), reinterpret_cast<T*>(matrix.data()));
 }
 template <class Plain, int Options, class Stride>
 auto from_eigen(Eigen::Map<Plain, Options, Stride> map) {
-  using Scalar = typename Plain::Scalar;
-  auto* data = const_cast<Scalar*>(map.data());
-  const auto result = detail::view_of_eigen(map, data);
-  if constexpr (std::is_const_v<Plain>) {
-    return TensorView<const Scalar, 2>(result);
-  } else {
-    return result;
-  }
+  using Element = detail::element_of_eigen_t<typename Plain::Scalar>;
+  using T = std::conditional_t<std::is_const_v<Plain>, const Element, Element>;
+  return detail::view_of_eigen(map, reinterpret_cast<T*>(map.data()));
 }
 
 }  // namespace weft::inline v0

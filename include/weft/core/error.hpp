@@ -70,8 +70,7 @@ inline void append(std::string& out, const std::string& text) { out += text; }
 inline void append(std::string& out, char character) { out += character; }
 inline void append(std::string& out, bool value) { out += value ? "true" : "false"; }
 template <class Number>
-  requires(std::integral<Number> || std::floating_point<Number>)
-void append(std::string& out, Number value) {
+requires(std::integral<Number> || std::floating_point<Number>) void append(std::string& out, Number value) {
   out += std::to_string(value);
 }
 

@@ -53,7 +53,9 @@ constexpr float float_from_bfloat16_bits(std::uint16_t bits) noexcept {
 
 /// IEEE 754 binary16. A storage type: converts from float (round to nearest even, overflow to infinity) and to float
 /// (exact); arithmetic happens in float.
-struct half {
+/// The compiler takes it for memory of any type (may_alias), because checkpoints and Eigen hold the same bits under
+/// other names.
+struct [[gnu::may_alias]] half {
   std::uint16_t bits = 0;
 
   constexpr half() noexcept = default;
@@ -68,7 +70,7 @@ struct half {
 };
 
 /// bfloat16: the upper half of a binary32. A storage type like half, with round to nearest even and quiet NaNs.
-struct bfloat16 {
+struct [[gnu::may_alias]] bfloat16 {
   std::uint16_t bits = 0;
 
   constexpr bfloat16() noexcept = default;

@@ -24,7 +24,7 @@ inline constexpr std::size_t alignment = 64;
 namespace detail {
 
 struct AlignedDelete {
-  void operator()(void* memory) const noexcept { ::operator delete(memory, std::align_val_t{alignment}); }
+  void operator()(void* memory) const noexcept { ::operator delete (memory, std::align_val_t{alignment}); }
 };
 
 /// Asks the kernel for 2 MiB pages behind the whole ones inside [data, data + bytes); a wish, so failure is no error.
@@ -43,20 +43,20 @@ using AlignedBytes = std::unique_ptr<std::byte[], detail::AlignedDelete>;
 
 /// Throws std::bad_alloc.
 inline AlignedBytes allocate_aligned(std::size_t bytes) {
-  auto* memory = static_cast<std::byte*>(::operator new(bytes ? bytes : 1, std::align_val_t{alignment}));
+  auto* memory = static_cast<std::byte*>(::operator new (bytes ? bytes : 1, std::align_val_t{alignment}));
   detail::advise_huge_pages(memory, bytes);
   return AlignedBytes(memory);
 }
 
-/// A whole file mapped read-only. Bytes are read when they are touched; a file that another program shortens while it is
-/// mapped is outside what mapping can make safe.
+/// A whole file mapped read-only. Bytes are read when they are touched; a file that another program shortens while it
+/// is mapped is outside what mapping can make safe.
 class MappedFile {
  public:
   MappedFile() = default;
 
   /// Throws FormatError naming the file where it cannot be opened, is no regular file, or is empty.
   explicit MappedFile(const std::string& path) {
-    const Descriptor file{::open(path.c_str(), O_RDONLY | O_CLOEXEC)};
+    const Descriptor file{::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)};
     if (file.number < 0) fail(path, "cannot be opened");
     struct stat status {};
     if (::fstat(file.number, &status) != 0) fail(path, "cannot be examined");

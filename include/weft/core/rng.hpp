@@ -7,8 +7,8 @@
 
 namespace weft::inline v0 {
 
-/// Philox4x32-10, the counter-based generator of Salmon et al. 2011 ("Parallel random numbers: as easy as 1, 2, 3"). The
-/// same seed gives the same numbers with every compiler, on every machine and device; streams of one seed are
+/// Philox4x32-10, the counter-based generator of Salmon et al. 2011 ("Parallel random numbers: as easy as 1, 2, 3").
+/// The same seed gives the same numbers with every compiler, on every machine and device; streams of one seed are
 /// independent. A UniformRandomBitGenerator of 32 bits.
 class Philox {
  public:

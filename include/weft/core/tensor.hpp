@@ -41,7 +41,8 @@ constexpr void for_each_index(const Dims<Rank>& extents, F&& f) {
 ///   Tensor<float, 2, Extents<dynamic, 64>> y({tokens, 64});
 template <Element T, std::size_t Rank, class E = DynamicExtents<Rank>>
 class Tensor {
-  static_assert(!std::is_const_v<T>, "a Tensor owns mutable elements; TensorView<const T, Rank> is the read-only window");
+  static_assert(!std::is_const_v<T>,
+                "a Tensor owns mutable elements; TensorView<const T, Rank> is the read-only window");
 
  public:
   using element_type = T;
@@ -67,7 +68,9 @@ class Tensor {
   /// Elements that hold no value yet; write before reading.
   static Tensor uninitialised(const Dims<Rank>& extents) { return Tensor(extents, Uninitialised{}); }
 
-  Tensor(const Tensor& other) : Tensor(other.extents(), Uninitialised{}) {
+  Tensor(const Tensor& other) {
+    if (!other.memory_) return;
+    *this = uninitialised(other.extents());
     std::copy_n(other.data(), other.size(), data());
   }
   Tensor& operator=(const Tensor& other) {

@@ -69,9 +69,8 @@ class TensorView {
   /// From mutable to const, from static to dynamic extents implicitly; to static extents explicitly (checked). Extents
   /// that differ at compile time do not convert.
   template <class U, class F>
-    requires(std::is_convertible_v<U (*)[], T (*)[]> && detail::extents_may_match<E, F>())
-  constexpr explicit(!std::is_same_v<E, DynamicExtents<Rank>> && !std::is_same_v<E, F>)
-      TensorView(const TensorView<U, Rank, F>& other)
+  requires(std::is_convertible_v<U (*)[], T (*)[]>&& detail::extents_may_match<E, F>()) constexpr explicit(
+      !std::is_same_v<E, DynamicExtents<Rank>> && !std::is_same_v<E, F>) TensorView(const TensorView<U, Rank, F>& other)
       : TensorView(other.data(), other.extents(), other.strides()) {}
 
   constexpr T* data() const noexcept { return data_; }
@@ -92,9 +91,9 @@ class TensorView {
 
   /// Whether the elements lie one after the other, last dimension fastest. Strides of extents 0 and 1 do not count.
   constexpr bool is_contiguous() const noexcept {
+    if (empty()) return true;
     std::size_t expected = 1;
     for (std::size_t i = Rank; i-- > 0;) {
-      if (extents_[i] == 0) return true;
       if (extents_[i] != 1 && strides_[i] != expected) return false;
       expected *= extents_[i];
     }
@@ -103,16 +102,16 @@ class TensorView {
 
   /// The element at an index; unchecked.
   template <class... Index>
-    requires(sizeof...(Index) == Rank && (std::is_convertible_v<Index, std::size_t> && ...))
-  constexpr T& operator()(Index... index) const noexcept {
+  requires(sizeof...(Index) == Rank && (std::is_convertible_v<Index, std::size_t> && ...)) constexpr T& operator()(
+      Index... index) const noexcept {
     return data_[offset({static_cast<std::size_t>(index)...})];
   }
   constexpr T& operator()(const Dims<Rank>& index) const noexcept { return data_[offset(index)]; }
 
   /// The element at an index; throws ShapeError outside.
   template <class... Index>
-    requires(sizeof...(Index) == Rank && (std::is_convertible_v<Index, std::size_t> && ...))
-  constexpr T& at(Index... index) const {
+  requires(sizeof...(Index) == Rank &&
+           (std::is_convertible_v<Index, std::size_t> && ...)) constexpr T& at(Index... index) const {
     const Dims<Rank> dims{static_cast<std::size_t>(index)...};
     for (std::size_t i = 0; i < Rank; ++i)
       if (dims[i] >= extents_[i])
@@ -121,21 +120,15 @@ class TensorView {
   }
 
   /// view[i]: the element for rank 1, the sub-view without the first dimension above; unchecked.
-  constexpr decltype(auto) operator[](std::size_t index) const noexcept
-    requires(Rank == 1)
-  {
+  constexpr decltype(auto) operator[](std::size_t index) const noexcept requires(Rank == 1) {
     return (data_[index * strides_[0]]);
   }
-  constexpr TensorView<T, (Rank > 1 ? Rank - 1 : 1)> operator[](std::size_t index) const noexcept
-    requires(Rank > 1)
-  {
+  constexpr TensorView<T, (Rank > 1 ? Rank - 1 : 1)> operator[](std::size_t index) const noexcept requires(Rank > 1) {
     return drop(0, index);
   }
 
   /// The sub-view at one index of a dimension, which disappears. Throws ShapeError outside.
-  constexpr TensorView<T, (Rank > 1 ? Rank - 1 : 1)> select(int dim, std::size_t index) const
-    requires(Rank > 1)
-  {
+  constexpr TensorView<T, (Rank > 1 ? Rank - 1 : 1)> select(int dim, std::size_t index) const requires(Rank > 1) {
     const std::size_t d = detail::resolve_dim(dim, Rank);
     if (index >= extents_[d])
       raise<ShapeError>("select: index ", index, " of dimension ", d, " is outside its ", extents_[d], " elements");
@@ -216,24 +209,21 @@ class TensorView {
     return {data_, extents};
   }
   template <class... Extent>
-    requires(sizeof...(Extent) >= 1 && (std::is_convertible_v<Extent, std::size_t> && ...))
-  constexpr TensorView<T, sizeof...(Extent)> reshape(Extent... extents) const {
+  requires(sizeof...(Extent) >= 1 &&
+           (std::is_convertible_v<Extent, std::size_t> &&
+            ...)) constexpr TensorView<T, sizeof...(Extent)> reshape(Extent... extents) const {
     return reshape<sizeof...(Extent)>(Dims<sizeof...(Extent)>{static_cast<std::size_t>(extents)...});
   }
 
   /// Without one dimension of extent 1. Throws ShapeError where the extent is another.
-  constexpr TensorView<T, (Rank > 1 ? Rank - 1 : 1)> squeeze(int dim) const
-    requires(Rank > 1)
-  {
+  constexpr TensorView<T, (Rank > 1 ? Rank - 1 : 1)> squeeze(int dim) const requires(Rank > 1) {
     const std::size_t d = detail::resolve_dim(dim, Rank);
     if (extents_[d] != 1) raise<ShapeError>("squeeze: dimension ", d, " has ", extents_[d], " elements, not 1");
     return drop(d, 0);
   }
 
   /// With a new dimension of extent 1 at `dim`, counted in the result.
-  constexpr TensorView<T, Rank + 1> unsqueeze(int dim) const
-    requires(Rank < max_rank)
-  {
+  constexpr TensorView<T, Rank + 1> unsqueeze(int dim) const requires(Rank < max_rank) {
     const std::size_t d = detail::resolve_dim(dim, Rank + 1);
     Dims<Rank + 1> extents{};
     Dims<Rank + 1> strides{};
@@ -271,8 +261,7 @@ class TensorView {
   }
 
   constexpr TensorView<T, (Rank > 1 ? Rank - 1 : 1)> drop(std::size_t dim, std::size_t index) const noexcept
-    requires(Rank > 1)
-  {
+      requires(Rank > 1) {
     Dims<Rank - 1> extents{};
     Dims<Rank - 1> strides{};
     for (std::size_t i = 0, to = 0; i < Rank; ++i) {
@@ -297,7 +286,7 @@ constexpr TensorView<T, Rank, E> view(const TensorView<T, Rank, E>& tensor) noex
 /// A Tensor or a TensorView.
 template <class X>
 concept TensorLike = requires(X&& x) {
-  { view(x).data() };
+  {view(x).data()};
   { std::remove_cvref_t<decltype(view(x))>::rank } -> std::convertible_to<std::size_t>;
 };
 
@@ -313,8 +302,8 @@ namespace detail {
 
 /// Whether dimension I of X and dimension J of Y can have the same extent, as far as their types say.
 template <class X, std::size_t I, class Y, std::size_t J>
-inline constexpr bool same_extent =
-    extent_may_be(view_t<X>::extents_type::values[I], view_t<Y>::extents_type::values[J]);
+inline constexpr bool same_extent = extent_may_be(view_t<X>::extents_type::values[I],
+                                                  view_t<Y>::extents_type::values[J]);
 
 template <class X, class Y>
 inline constexpr bool same_shape =

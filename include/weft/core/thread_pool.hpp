@@ -9,6 +9,7 @@
 #include <exception>
 #include <mutex>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include <weft/core/config.hpp>
@@ -31,7 +32,8 @@ WEFT_ALWAYS_INLINE void spin_pause() noexcept {
 /// The processors this process may run on; at least 1.
 inline std::size_t available_processors() noexcept {
   cpu_set_t set;
-  if (::sched_getaffinity(0, sizeof set, &set) == 0) return std::max<std::size_t>(1, static_cast<std::size_t>(CPU_COUNT(&set)));
+  if (::sched_getaffinity(0, sizeof set, &set) == 0)
+    return std::max<std::size_t>(1, static_cast<std::size_t>(CPU_COUNT(&set)));
   return std::max<std::size_t>(1, std::thread::hardware_concurrency());
 }
 
@@ -60,11 +62,11 @@ class ThreadPool final : public Executor {
   std::size_t concurrency() const noexcept override { return workers_.size() + 1; }
 
   void run(std::size_t tasks, FunctionRef<void(std::size_t)> task) override {
-    std::unique_lock<std::mutex> turn(turn_, std::defer_lock);
-    if (tasks <= 1 || workers_.empty() || !turn.try_lock()) {
+    if (tasks <= 1 || workers_.empty() || busy_.exchange(true, std::memory_order_acquire)) {
       for (std::size_t i = 0; i < tasks; ++i) task(i);
       return;
     }
+    const Turn turn{busy_};
     // A ticket counts to 65535 tasks; more are dealt in groups.
     const std::size_t group = (tasks + max_tickets - 1) / max_tickets;
     const auto tickets = static_cast<std::uint32_t>((tasks + group - 1) / group);
@@ -96,8 +98,13 @@ class ThreadPool final : public Executor {
   static constexpr std::size_t max_tickets = 0xffff;
   static constexpr int spin_limit = 2000;  // tens of microseconds
 
-  // ticket_ holds (epoch, tickets, next): whoever moves `next` forward owns that task, and owning a task proves that the
-  // run it belongs to has not ended, so that the job read before is the one to call.
+  struct Turn {
+    std::atomic<bool>& busy;
+    ~Turn() { busy.store(false, std::memory_order_release); }
+  };
+
+  // ticket_ holds (epoch, tickets, next): whoever moves `next` forward owns that task, and owning a task proves that
+  // the run it belongs to has not ended, so that the job read before is the one to call.
   void drain() {
     std::uint64_t ticket = ticket_.load(std::memory_order_acquire);
     while (next_of(ticket) < tickets_of(ticket)) {
@@ -152,7 +159,7 @@ class ThreadPool final : public Executor {
   alignas(64) std::atomic<const FunctionRef<void(std::size_t)>*> job_{nullptr};
   std::atomic<std::uint32_t> sleepers_{0};
   std::atomic<bool> stopping_{false};
-  std::mutex turn_;
+  std::atomic<bool> busy_{false};
   std::mutex failure_mutex_;
   std::exception_ptr failure_;
   std::vector<std::thread> workers_;

@@ -1,0 +1,144 @@
+#pragma once
+
+// What this machine can do at most, measured beside what is benchmarked: a figure means something only as a share of
+// the limit in the same run.
+
+#include <algorithm>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include <weft/core/memory.hpp>
+#include <weft/core/thread_pool.hpp>
+#include <weft/cpu/dispatch.hpp>
+
+namespace bench {
+
+inline double now() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+inline double median(std::vector<double> values) {
+  if (values.empty()) return 0.0;
+  std::nth_element(values.begin(), values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2), values.end());
+  return values[values.size() / 2];
+}
+
+template <class T>
+void keep(const T& value) {
+  asm volatile("" : : "r,m"(value) : "memory");
+}
+
+// Independent chains of the widest multiply-add, as many as hide its latency, without any memory.
+constexpr std::size_t chains = 12;
+constexpr std::size_t rounds = 200000;
+
+/// Operations of one round of float multiply-adds.
+inline double flops_per_round_f32() {
+  return 2.0 * static_cast<double>(chains * (weft::cpu::supported(weft::cpu::Isa::avx512) ? 16 : 8));
+}
+
+#if WEFT_X86_64
+WEFT_BEGIN_TARGET("avx512f,avx512bw,avx512vl,avx512dq,avx512bf16,avx2,fma,f16c")
+inline void spin_bf16() {
+  __m512 sums[chains];
+  for (auto& sum : sums) sum = _mm512_setzero_ps();
+  const auto one = reinterpret_cast<__m512bh>(_mm512_set1_epi32(0x3f803f80));
+  for (std::size_t i = 0; i < rounds; ++i) {
+    WEFT_UNROLL
+    for (std::size_t j = 0; j < chains; ++j) sums[j] = _mm512_dpbf16_ps(sums[j], one, one);
+    asm volatile("" : : "v"(sums[0]), "v"(sums[chains - 1]));
+  }
+  for (auto& sum : sums) asm volatile("" : : "v"(sum));
+}
+inline void spin_avx512() {
+  __m512 sums[chains];
+  for (auto& sum : sums) sum = _mm512_setzero_ps();
+  const __m512 one = _mm512_set1_ps(1.f);
+  for (std::size_t i = 0; i < rounds; ++i) {
+    WEFT_UNROLL
+    for (std::size_t j = 0; j < chains; ++j) sums[j] = _mm512_fmadd_ps(one, one, sums[j]);
+    asm volatile("" : : "v"(sums[0]), "v"(sums[chains - 1]));
+  }
+  for (auto& sum : sums) asm volatile("" : : "v"(sum));
+}
+inline void read_all(const std::byte* data, std::size_t bytes) {
+  __m512i a = _mm512_setzero_si512(), b = a, c = a, d = a;
+  for (std::size_t i = 0; i + 256 <= bytes; i += 256) {
+    a = _mm512_xor_si512(a, _mm512_loadu_si512(data + i));
+    b = _mm512_xor_si512(b, _mm512_loadu_si512(data + i + 64));
+    c = _mm512_xor_si512(c, _mm512_loadu_si512(data + i + 128));
+    d = _mm512_xor_si512(d, _mm512_loadu_si512(data + i + 192));
+  }
+  asm volatile("" : : "v"(a), "v"(b), "v"(c), "v"(d) : "memory");
+}
+WEFT_END_TARGET
+WEFT_BEGIN_TARGET("avx2,fma,f16c")
+inline void spin_avx2() {
+  __m256 sums[chains];
+  for (auto& sum : sums) sum = _mm256_setzero_ps();
+  const __m256 one = _mm256_set1_ps(1.f);
+  for (std::size_t i = 0; i < rounds; ++i) {
+    WEFT_UNROLL
+    for (std::size_t j = 0; j < chains; ++j) sums[j] = _mm256_fmadd_ps(one, one, sums[j]);
+    asm volatile("" : : "v"(sums[0]), "v"(sums[chains - 1]));
+  }
+  for (auto& sum : sums) asm volatile("" : : "v"(sum));
+}
+WEFT_END_TARGET
+#endif
+
+/// Operations per second of all threads of `pool` together; 0 where the processor has no such instruction.
+inline double peak_flops(weft::Executor& pool, weft::DType dtype) {
+#if WEFT_X86_64
+  void (*spin)() = nullptr;
+  double operations = flops_per_round_f32();
+  if (dtype == weft::DType::bf16) {
+    if (!weft::cpu::supported(weft::cpu::Isa::avx512_bf16)) return 0.0;
+    spin = spin_bf16;
+    operations *= 2.0;
+  } else if (weft::cpu::supported(weft::cpu::Isa::avx512)) {
+    spin = spin_avx512;
+  } else if (weft::cpu::supported(weft::cpu::Isa::avx2)) {
+    spin = spin_avx2;
+  } else {
+    return 0.0;
+  }
+  const double begin = now();
+  pool.run(pool.concurrency(), [&](std::size_t) { spin(); });
+  return operations * static_cast<double>(rounds * pool.concurrency()) / (now() - begin);
+#else
+  static_cast<void>(pool);
+  static_cast<void>(dtype);
+  return 0.0;
+#endif
+}
+
+/// Bytes per second that all threads of `pool` together read from memory.
+class ReadBandwidth {
+ public:
+  ReadBandwidth() : memory_(weft::allocate_aligned(bytes)) {
+    for (std::size_t i = 0; i < bytes; i += 4096) memory_[i] = std::byte{1};
+  }
+  double measure(weft::Executor& pool) const {
+    const std::size_t share = bytes / pool.concurrency();
+    const double begin = now();
+    pool.run(pool.concurrency(), [&](std::size_t i) { read(memory_.get() + i * share, share); });
+    return static_cast<double>(bytes) / (now() - begin);
+  }
+
+ private:
+  static constexpr std::size_t bytes = std::size_t{1} << 30;
+  static void read(const std::byte* data, std::size_t size) {
+#if WEFT_X86_64
+    if (weft::cpu::supported(weft::cpu::Isa::avx512_bf16)) return read_all(data, size);
+#endif
+    std::uint64_t sum = 0;
+    for (std::size_t i = 0; i + 8 <= size; i += 8) sum ^= *reinterpret_cast<const std::uint64_t*>(data + i);
+    keep(sum);
+  }
+  weft::AlignedBytes memory_;
+};
+
+}  // namespace bench

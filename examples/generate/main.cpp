@@ -1,0 +1,161 @@
+// Continues a prompt with any causal language model weft runs; every option of generation is a flag.
+//
+//   generate MODEL "Once upon a time" --temperature 0.8 --top-p 0.95 --seed 7
+//
+// The text goes to stdout as it is made; the loading bar and the figures at the end go to stderr.
+#include <unistd.h>
+
+#include <csignal>
+#include <cstdio>
+#include <exception>
+#include <iostream>
+#include <optional>
+#include <stop_token>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <CLI/CLI.hpp>
+#include <weft/weft.hpp>
+
+namespace {
+
+volatile std::sig_atomic_t interrupted = 0;
+
+struct Options {
+  std::string model;
+  std::string prompt;
+  std::optional<float> temperature, top_p, repetition_penalty;
+  std::optional<std::size_t> top_k;
+  weft::SamplingParams sampling{};
+  weft::GenerateOptions generate{};
+  weft::SessionOptions session{};
+  weft::LoadOptions load{};
+  std::string cache = "f32";
+  std::string compute = "native";
+  bool greedy = false;
+  bool echo = false;
+  bool log_probabilities = false;
+  bool quiet = false;
+};
+
+void declare(CLI::App& app, Options& o) {
+  app.add_option("-m,--model,model", o.model, "Checkpoint directory (config.json, model.safetensors, tokenizer.model)")
+      ->required();
+  app.add_option("--prompt,prompt", o.prompt, "The text to continue; - reads it from stdin")->required();
+  app.add_option("-n,--max-new-tokens", o.generate.max_new_tokens, "Tokens to produce at most")->capture_default_str();
+  app.add_flag("--greedy", o.greedy, "Always take the likeliest token");
+  app.add_option("-t,--temperature", o.temperature, "0 is greedy; the checkpoint's own, or 1, if not given");
+  app.add_option("-k,--top-k", o.top_k, "Choose among the k likeliest tokens; 0: all");
+  app.add_option("-p,--top-p", o.top_p, "Choose among the likeliest tokens that make up this probability");
+  app.add_option("--min-p", o.sampling.min_p, "Drop tokens less likely than this share of the likeliest");
+  app.add_option("--repetition-penalty", o.repetition_penalty, "Divide the logits of tokens already used; 1: off");
+  app.add_option("--frequency-penalty", o.sampling.frequency_penalty, "Subtract this per earlier use; 0: off");
+  app.add_option("--presence-penalty", o.sampling.presence_penalty, "Subtract this from tokens already used; 0: off");
+  app.add_option("-s,--seed", o.sampling.seed, "Seed of the random numbers")->capture_default_str();
+  app.add_option("--stop", o.generate.stop, "End before this text; may be given several times")->take_all();
+  app.add_flag("!--ignore-eos", o.generate.stop_at_eos, "Go on past the end-of-sequence token");
+  app.add_flag("!--no-bos", o.generate.add_special_tokens, "Do not put the tokenizer's BOS before the prompt");
+  app.add_flag("!--plain", o.generate.parse_special_tokens, "Read \"</s>\" in the prompt as letters, not as the token");
+  app.add_option("-c,--context", o.session.context, "Positions of the cache; 0: the model's own, at most 8192");
+  app.add_option("--chunk", o.session.chunk, "Tokens of the prompt processed at once")->capture_default_str();
+  app.add_option("--cache", o.cache, "Element type of the key/value cache")
+      ->check(CLI::IsMember({"f32", "f16", "bf16"}))
+      ->capture_default_str();
+  app.add_option("--threads", o.load.threads, "Threads; 0: one per processor");
+  app.add_option("--compute", o.compute, "native: in the weights' type where the processor can; f32: always float")
+      ->check(CLI::IsMember({"native", "f32"}))
+      ->capture_default_str();
+  app.add_flag("--echo", o.echo, "Print the prompt before the text");
+  app.add_flag("--log-probabilities", o.log_probabilities, "List every token with its log-probability on stderr");
+  app.add_flag("-q,--quiet", o.quiet, "No loading bar and no figures");
+}
+
+/// A bar that is redrawn in place; only for terminals.
+void draw_bar(const weft::LoadProgress& progress) {
+  constexpr std::size_t cells = 40;
+  const double share = static_cast<double>(progress.bytes_done) / static_cast<double>(progress.bytes_total);
+  const auto full = static_cast<std::size_t>(share * static_cast<double>(cells));
+  std::string line = "\rloading [";
+  for (std::size_t i = 0; i < cells; ++i) line += i < full ? '#' : '.';
+  std::fprintf(stderr, "%s] %3.0f %%", line.c_str(), 100.0 * share);
+  std::fflush(stderr);
+}
+
+weft::CausalLM load(Options& o) {
+  const bool bar = !o.quiet && ::isatty(STDERR_FILENO);
+  if (bar) {
+    o.load.preload = true;
+    o.load.progress = draw_bar;
+  }
+  weft::CausalLM model = weft::load_causal_lm(o.model, o.load);
+  if (bar) std::fputs("\r\033[K", stderr);
+  return model;
+}
+
+/// The checkpoint's recommendations where a flag does not say otherwise.
+weft::SamplingParams sampling_of(const Options& o, const weft::GenerationConfig& recommended) {
+  weft::SamplingParams params = o.sampling;
+  const bool sample = recommended.do_sample;
+  params.temperature = o.greedy ? 0.f : o.temperature.value_or(sample ? recommended.temperature : 1.f);
+  params.top_k = o.top_k.value_or(sample ? recommended.top_k : 0);
+  params.top_p = o.top_p.value_or(sample ? recommended.top_p : 1.f);
+  params.repetition_penalty = o.repetition_penalty.value_or(recommended.repetition_penalty);
+  return params;
+}
+
+double per_second(std::size_t tokens, double seconds) {
+  return seconds > 0.0 ? static_cast<double>(tokens) / seconds : 0.0;
+}
+
+void report(const weft::Generation& generation, std::size_t stored_tokens) {
+  const weft::GenerationTimings& t = generation.timings();
+  std::fprintf(stderr, "prompt:     %zu tokens, %.1f tokens/s\n", t.prompt_tokens,
+               per_second(t.prompt_tokens, t.prompt_seconds));
+  std::fprintf(stderr, "generation: %zu tokens, %.1f tokens/s\n", stored_tokens,
+               per_second(stored_tokens > 0 ? stored_tokens - 1 : 0, t.generation_seconds));
+  std::fprintf(stderr, "first token after %.1f ms; ended by: %s\n", 1000.0 * t.first_token_seconds,
+               std::string(weft::name(generation.finish_reason())).c_str());
+}
+
+int run(Options& o) {
+  o.load.compute = o.compute == "f32" ? weft::Compute::f32 : weft::Compute::native;
+  o.session.cache = o.cache == "f16" ? weft::DType::f16 : o.cache == "bf16" ? weft::DType::bf16 : weft::DType::f32;
+  if (o.prompt == "-") o.prompt.assign(std::istreambuf_iterator<char>(std::cin), {});
+  const weft::CausalLM model = load(o);
+  weft::Generator generate(model, sampling_of(o, model.generation_config()), o.session);
+
+  // Ctrl-C ends the text, not the program: what was written stays and the figures follow.
+  std::stop_source cancel;
+  std::signal(SIGINT, [](int) { interrupted = 1; });
+  o.generate.cancel = cancel.get_token();
+
+  if (o.echo) std::cout << o.prompt << std::flush;
+  weft::Generation generation = generate(o.prompt, o.generate);
+  for (const std::string_view piece : generation) {
+    std::cout << piece << std::flush;
+    if (interrupted) cancel.request_stop();
+  }
+  std::cout << std::endl;
+  if (o.log_probabilities)
+    for (const weft::GeneratedToken& token : generation.tokens())
+      std::fprintf(stderr, "%6d  %8.4f  %s\n", token.id, static_cast<double>(token.log_probability),
+                   model.tokenizer().token_of(token.id).c_str());
+  if (!o.quiet) report(generation, generation.tokens().size());
+  return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  Options options;
+  CLI::App app("Continues a text with a language model.");
+  declare(app, options);
+  CLI11_PARSE(app, argc, argv);
+  try {
+    return run(options);
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "error: %s\n", error.what());
+    return 1;
+  }
+}

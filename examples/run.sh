@@ -1,0 +1,38 @@
+#!/usr/bin/env bash
+# Builds weft and its example programs and writes a story with the model that ships.
+#
+#   bash examples/run.sh ["Once upon a time"]
+#
+# The story goes to standard output, everything else to standard error. Needs Debian or Ubuntu, or what the packages
+# below hold; builds into build/.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+source cmake/prepare.sh
+
+case ${1:-} in
+  -h | --help)
+    sed -n '2,7s/^# \{0,1\}//p' "$0"
+    exit 0
+    ;;
+esac
+prompt=${1:-Once upon a time}
+
+mkdir -p build
+log=$PWD/build/examples.log
+: >"$log"
+
+install_compiler
+install_missing cmake=cmake make=make libeigen3-dev=eigen3/Eigen/Core nlohmann-json3-dev=nlohmann/json.hpp \
+  libsentencepiece-dev=sentencepiece_processor.h libcli11-dev=CLI/CLI.hpp
+
+jobs=$(build_jobs)
+say "Installing weft's headers in build/prefix ..."
+quietly "Configuring weft" cmake -S . -B build/weft -DCMAKE_BUILD_TYPE=Release -DWEFT_BUILD_TESTS=OFF
+quietly "Installing weft" cmake --install build/weft --prefix build/prefix
+say "Building the example programs (a minute or two the first time) ..."
+quietly "Configuring the example programs" cmake -S examples -B build/examples -DCMAKE_BUILD_TYPE=Release \
+  "-DCMAKE_PREFIX_PATH=$PWD/build/prefix"
+quietly "Building the example programs" cmake --build build/examples --parallel "$jobs"
+
+say "Writing a story with examples/models/tales:"
+exec build/examples/generate/generate examples/models/tales --echo "--prompt=$prompt"

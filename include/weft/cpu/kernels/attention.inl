@@ -1,0 +1,236 @@
+// Included by generic.hpp, avx2.hpp and avx512.hpp inside their namespace and target region.
+
+inline constexpr std::size_t gemm_rows = 6;
+inline constexpr std::size_t gemm_columns = gemm_vectors * width;
+
+/// c[i, j] = c[i, j] + sum over k of a[i, k] * b[k, j] for R rows and gemm_columns columns, one chain per element.
+template <std::size_t R>
+WEFT_ALWAYS_INLINE void gemm_tile(const float* a, std::size_t a_stride, const float* b, std::size_t b_stride,
+                                  std::size_t k, float* c, std::size_t c_stride) noexcept {
+  Vec sums[R][gemm_vectors];
+  WEFT_UNROLL
+  for (std::size_t i = 0; i < R; ++i) {
+    WEFT_UNROLL
+    for (std::size_t j = 0; j < gemm_vectors; ++j) sums[i][j] = load(c + i * c_stride + j * width);
+  }
+  for (std::size_t l = 0; l < k; ++l, b += b_stride) {
+    Vec bs[gemm_vectors];
+    WEFT_UNROLL
+    for (std::size_t j = 0; j < gemm_vectors; ++j) bs[j] = load(b + j * width);
+    WEFT_UNROLL
+    for (std::size_t i = 0; i < R; ++i) {
+      const Vec as = set(a[i * a_stride + l]);
+      WEFT_UNROLL
+      for (std::size_t j = 0; j < gemm_vectors; ++j) sums[i][j] = fma(as, bs[j], sums[i][j]);
+    }
+  }
+  WEFT_UNROLL
+  for (std::size_t i = 0; i < R; ++i) {
+    WEFT_UNROLL
+    for (std::size_t j = 0; j < gemm_vectors; ++j) store(c + i * c_stride + j * width, sums[i][j]);
+  }
+}
+
+template <std::size_t R>
+WEFT_NO_INLINE void gemm_rows_of(const float* a, std::size_t a_stride, const float* b, std::size_t b_stride,
+                                 std::size_t k, std::size_t columns, float* c, std::size_t c_stride) noexcept {
+  std::size_t j = 0;
+  for (; j + gemm_columns <= columns; j += gemm_columns) gemm_tile<R>(a, a_stride, b + j, b_stride, k, c + j, c_stride);
+  for (; j < columns; j += width) {
+    Vec sums[R];
+    WEFT_UNROLL
+    for (std::size_t i = 0; i < R; ++i) sums[i] = load(c + i * c_stride + j);
+    for (std::size_t l = 0; l < k; ++l) {
+      const Vec bs = load(b + l * b_stride + j);
+      WEFT_UNROLL
+      for (std::size_t i = 0; i < R; ++i) sums[i] = fma(set(a[i * a_stride + l]), bs, sums[i]);
+    }
+    WEFT_UNROLL
+    for (std::size_t i = 0; i < R; ++i) store(c + i * c_stride + j, sums[i]);
+  }
+}
+
+/// c (rows, columns) += a (rows, k) b (k, columns); columns a multiple of the vector width.
+inline void gemm(const float* a, std::size_t a_stride, std::size_t rows, const float* b, std::size_t b_stride,
+                 std::size_t k, std::size_t columns, float* c, std::size_t c_stride) noexcept {
+  std::size_t i = 0;
+  for (; i + gemm_rows <= rows; i += gemm_rows)
+    gemm_rows_of<gemm_rows>(a + i * a_stride, a_stride, b, b_stride, k, columns, c + i * c_stride, c_stride);
+  for (; i + 4 <= rows; i += 4)
+    gemm_rows_of<4>(a + i * a_stride, a_stride, b, b_stride, k, columns, c + i * c_stride, c_stride);
+  for (; i < rows; ++i)
+    gemm_rows_of<1>(a + i * a_stride, a_stride, b, b_stride, k, columns, c + i * c_stride, c_stride);
+}
+
+/// to (head_dim, attention_block) = the transpose of `keys` rows of `from`; columns past `keys` are zero.
+template <class T>
+void transpose_keys(const T* from, std::size_t stride, std::size_t keys, std::size_t head_dim, float* to) noexcept {
+  for (std::size_t j = 0; j < attention_block; j += width) {
+    for (std::size_t d = 0; d < head_dim; d += width) {
+      const std::size_t dims = head_dim - d < width ? head_dim - d : width;
+      Vec block[width];
+      for (std::size_t i = 0; i < width; ++i) {
+        const T* row = from + (j + i) * stride + d;
+        block[i] = j + i >= keys ? zero() : dims == width ? load(row) : load_partial(row, dims);
+      }
+      transpose(block);
+      for (std::size_t i = 0; i < dims; ++i) store(to + (d + i) * attention_block + j, block[i]);
+    }
+  }
+}
+
+/// cap * tanh(x / cap) = cap * (1 - 2 / (e^(2 x / cap) + 1))
+WEFT_ALWAYS_INLINE Vec soft_capped(Vec x, float cap) noexcept {
+  const Vec e = exp_of(mul(x, set(2.f / cap)));
+  return mul(set(cap), sub(set(1.f), div(set(2.f), add(e, set(1.f)))));
+}
+
+/// The keys of a block that one query may see: [first, last).
+struct VisibleKeys {
+  std::size_t first;
+  std::size_t last;
+};
+
+/// Soft cap, ALiBi (a slope for each key's distance from the query, which is `query` keys after the block's first) and
+/// the hidden keys of one row of scores.
+inline void shape_scores(const AttentionArgs& a, std::size_t block, VisibleKeys keys, float query, float slope,
+                         float* scores) noexcept {
+  const float lowest = -std::numeric_limits<float>::infinity();
+  if (a.soft_cap != 0.f)
+    for (std::size_t j = 0; j < attention_block; j += width)
+      store(scores + j, soft_capped(load(scores + j), a.soft_cap));
+  if (slope != 0.f)
+    for (std::size_t j = 0; j < attention_block; ++j)
+      scores[j] = std::fma(slope, static_cast<float>(j) - query, scores[j]);
+  for (std::size_t j = 0; j < keys.first; ++j) scores[j] = lowest;
+  for (std::size_t j = keys.last; j < attention_block; ++j) scores[j] = lowest;
+  if (a.key_mask)
+    for (std::size_t j = keys.first; j < keys.last; ++j)
+      if (!a.key_mask[block + j]) scores[j] = lowest;
+}
+
+/// One step of the online softmax for all rows: scores become e^(score - maximum) with the maximum of the keys so far,
+/// `sums` their running sums, and `factors` what the sums and outputs of earlier keys are multiplied with. A row that
+/// has seen no key yet keeps the maximum -infinity, and its scores become 0 (NaN where they are NaN).
+inline void softmax_step(std::size_t rows, float* scores, float* maxima, float* sums, float* factors) noexcept {
+  const float lowest = -std::numeric_limits<float>::infinity();
+  for (std::size_t row = 0; row < rows; ++row) {
+    const float* s = scores + row * attention_block;
+    Vec top = load(s);
+    for (std::size_t j = width; j < attention_block; j += width) top = max(top, load(s + j));
+    const float block_top = reduce_max(top);
+    const float maximum = block_top > maxima[row] ? block_top : maxima[row];
+    factors[row] = maximum == maxima[row] ? 0.f : maxima[row] - maximum;
+    maxima[row] = maximum;
+  }
+  exp(factors, rows, factors);
+  for (std::size_t row = 0; row < rows; ++row) {
+    float* s = scores + row * attention_block;
+    const Vec shift = set(maxima[row] > lowest ? maxima[row] : 0.f);
+    Vec total = zero();
+    for (std::size_t j = 0; j < attention_block; j += width) {
+      const Vec p = exp_of(sub(load(s + j), shift));
+      total = add(total, p);
+      store(s + j, p);
+    }
+    sums[row] = std::fma(sums[row], factors[row], reduce_add(total));
+  }
+}
+
+/// How keys and values of one element type become float.
+struct CacheReader {
+  std::size_t bytes;  // of one element
+  void (*transpose)(const void* from, std::size_t stride, std::size_t keys, std::size_t head_dim, float* to) noexcept;
+  void (*read)(const void* from, std::size_t head_dim, float* to) noexcept;
+};
+
+template <class T>
+inline constexpr CacheReader cache_reader{
+    sizeof(T),
+    [](const void* from, std::size_t stride, std::size_t keys, std::size_t head_dim, float* to) noexcept {
+      transpose_keys(static_cast<const T*>(from), stride, keys, head_dim, to);
+    },
+    [](const void* from, std::size_t head_dim, float* to) noexcept {
+      convert(static_cast<const T*>(from), head_dim, to);
+    }};
+
+inline void attention(const AttentionArgs& a, const CacheReader& cache, std::size_t kv_head, std::size_t token_begin,
+                      std::size_t token_end, float* scratch) noexcept {
+  const std::size_t padded = (a.head_dim + 15) / 16 * 16;
+  const std::size_t rows = (token_end - token_begin) * a.group;
+  float* q = scratch;                                       // (rows, padded), scaled
+  float* out = q + attention_rows * padded;                 // (rows, padded)
+  float* scores = out + attention_rows * padded;            // (rows, attention_block)
+  float* keys = scores + attention_rows * attention_block;  // (head_dim, attention_block)
+  float* values = keys + attention_block * padded;          // (attention_block, padded)
+  float* maxima = values + attention_block * padded;        // (rows)
+  float* sums = maxima + attention_rows;                    // (rows)
+  float* factors = sums + attention_rows;                   // (rows)
+
+  const auto head_of = [&](std::size_t row) noexcept { return kv_head * a.group + row % a.group; };
+  const auto token_of = [&](std::size_t row) noexcept { return token_begin + row / a.group; };
+  for (std::size_t row = 0; row < rows; ++row) {
+    const float* from = a.q + token_of(row) * a.q_token + head_of(row) * a.q_head;
+    for (std::size_t d = 0; d < a.head_dim; ++d) q[row * padded + d] = from[d] * a.scale;
+    for (std::size_t d = 0; d < padded; ++d) out[row * padded + d] = 0.f;
+    maxima[row] = -std::numeric_limits<float>::infinity();
+    sums[row] = 0.f;
+  }
+
+  // The keys token t sees are [first_key(t), last_key(t)).
+  const auto last_key = [&](std::size_t token) noexcept {
+    return a.causal && a.offset + token + 1 < a.keys ? a.offset + token + 1 : a.keys;
+  };
+  const auto first_key = [&](std::size_t token) noexcept {
+    const std::size_t end = a.offset + token + 1;
+    return a.window != 0 && end > a.window ? end - a.window : 0;
+  };
+  const auto* k = static_cast<const std::byte*>(a.k) + kv_head * a.k_head * cache.bytes;
+  const auto* v = static_cast<const std::byte*>(a.v) + kv_head * a.v_head * cache.bytes;
+  const std::size_t end = last_key(token_end - 1);
+  for (std::size_t block = first_key(token_begin) / attention_block * attention_block; block < end;
+       block += attention_block) {
+    const std::size_t count = end - block < attention_block ? end - block : attention_block;
+    cache.transpose(k + block * a.k_token * cache.bytes, a.k_token, count, a.head_dim, keys);
+    for (std::size_t i = 0; i < rows * attention_block; ++i) scores[i] = 0.f;
+    gemm(q, padded, rows, keys, attention_block, a.head_dim, attention_block, scores, attention_block);
+    const auto clamped = [&](std::size_t key) noexcept {
+      return key <= block ? 0 : key - block < attention_block ? key - block : attention_block;
+    };
+    for (std::size_t row = 0; row < rows; ++row) {
+      const std::size_t token = token_of(row);
+      const std::size_t first = clamped(first_key(token));
+      const std::size_t last = clamped(last_key(token));
+      const float slope = a.alibi_slopes ? a.alibi_slopes[head_of(row)] : 0.f;
+      const bool plain = first == 0 && last == attention_block && slope == 0.f && a.soft_cap == 0.f && !a.key_mask;
+      if (!plain)
+        shape_scores(a, block, {first, last > first ? last : first},
+                     static_cast<float>(a.offset + token) - static_cast<float>(block), slope,
+                     scores + row * attention_block);
+    }
+    softmax_step(rows, scores, maxima, sums, factors);
+    for (std::size_t row = 0; row < rows; ++row)
+      if (factors[row] != 1.f)
+        for (std::size_t d = 0; d < padded; d += width)
+          store(out + row * padded + d, mul(load(out + row * padded + d), set(factors[row])));
+    for (std::size_t j = 0; j < count; ++j) {
+      float* value = values + j * padded;
+      const bool hidden = a.key_mask && !a.key_mask[block + j];  // what lies there may be anything, NaN too
+      if (!hidden) cache.read(v + (block + j) * a.v_token * cache.bytes, a.head_dim, value);
+      for (std::size_t d = hidden ? 0 : a.head_dim; d < padded; ++d) value[d] = 0.f;
+    }
+    gemm(scores, attention_block, rows, values, padded, count, padded, out, padded);
+  }
+
+  for (std::size_t row = 0; row < rows; ++row) {
+    float* to = a.out + token_of(row) * a.out_token + head_of(row) * a.out_head;
+    const float inverse = sums[row] > 0.f ? 1.f / sums[row] : 0.f;
+    for (std::size_t d = 0; d < a.head_dim; ++d) to[d] = out[row * padded + d] * inverse;
+  }
+}
+
+template <class T>
+void attention(const AttentionArgs& a, std::size_t kv_head, std::size_t token_begin, std::size_t token_end,
+               float* scratch) noexcept {
+  attention(a, cache_reader<T>, kv_head, token_begin, token_end, scratch);
+}

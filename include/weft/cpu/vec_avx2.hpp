@@ -1,0 +1,142 @@
+#pragma once
+
+#include <weft/core/config.hpp>
+
+#if WEFT_X86_64
+
+#include <immintrin.h>
+
+#include <cstddef>
+#include <cstdint>
+
+#include <weft/core/half.hpp>
+
+WEFT_BEGIN_TARGET("avx2,fma,f16c")
+
+// Eight floats with AVX2, FMA and F16C; the contract of every function is stated in vec_generic.hpp.
+namespace weft::inline v0::cpu::avx2 {
+
+using Vec = __m256;
+
+inline constexpr const char* isa_name = "avx2";
+inline constexpr std::size_t width = 8;
+inline constexpr std::size_t linear_tokens = 3;
+inline constexpr std::size_t gemm_vectors = 2;
+
+WEFT_ALWAYS_INLINE Vec set(float value) noexcept { return _mm256_set1_ps(value); }
+WEFT_ALWAYS_INLINE Vec zero() noexcept { return _mm256_setzero_ps(); }
+
+WEFT_ALWAYS_INLINE Vec load(const float* p) noexcept { return _mm256_loadu_ps(p); }
+WEFT_ALWAYS_INLINE Vec load(const bfloat16* p) noexcept {
+  const __m128i bits = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
+  return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(bits), 16));
+}
+WEFT_ALWAYS_INLINE Vec load(const half* p) noexcept {
+  return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
+}
+template <class T>
+WEFT_ALWAYS_INLINE Vec load_partial(const T* p, std::size_t n, float fill = 0.f) noexcept {
+  float lanes[width] = {fill, fill, fill, fill, fill, fill, fill, fill};
+  for (std::size_t i = 0; i < n; ++i) lanes[i] = static_cast<float>(p[i]);
+  return _mm256_loadu_ps(lanes);
+}
+
+WEFT_ALWAYS_INLINE void store(float* p, Vec v) noexcept { _mm256_storeu_ps(p, v); }
+WEFT_ALWAYS_INLINE void store(half* p, Vec v) noexcept {
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm256_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT));
+}
+WEFT_ALWAYS_INLINE void store(bfloat16* p, Vec v) noexcept {
+  const __m256i bits = _mm256_castps_si256(v);
+  const __m256i odd = _mm256_and_si256(_mm256_srli_epi32(bits, 16), _mm256_set1_epi32(1));
+  const __m256i rounded =
+      _mm256_srli_epi32(_mm256_add_epi32(bits, _mm256_add_epi32(odd, _mm256_set1_epi32(0x7fff))), 16);
+  const __m256i quiet = _mm256_or_si256(_mm256_srli_epi32(bits, 16), _mm256_set1_epi32(0x40));
+  const __m256i nan = _mm256_castps_si256(_mm256_cmp_ps(v, v, _CMP_UNORD_Q));
+  const __m256i kept = _mm256_blendv_epi8(rounded, quiet, nan);
+  const __m256i packed = _mm256_permute4x64_epi64(_mm256_packus_epi32(kept, kept), 0x08);
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm256_castsi256_si128(packed));
+}
+template <class T>
+WEFT_ALWAYS_INLINE void store_partial(T* p, Vec v, std::size_t n) noexcept {
+  T lanes[width];
+  store(lanes, v);
+  for (std::size_t i = 0; i < n; ++i) p[i] = lanes[i];
+}
+
+WEFT_ALWAYS_INLINE Vec add(Vec a, Vec b) noexcept { return _mm256_add_ps(a, b); }
+WEFT_ALWAYS_INLINE Vec sub(Vec a, Vec b) noexcept { return _mm256_sub_ps(a, b); }
+WEFT_ALWAYS_INLINE Vec mul(Vec a, Vec b) noexcept { return _mm256_mul_ps(a, b); }
+WEFT_ALWAYS_INLINE Vec div(Vec a, Vec b) noexcept { return _mm256_div_ps(a, b); }
+WEFT_ALWAYS_INLINE Vec fma(Vec a, Vec b, Vec c) noexcept { return _mm256_fmadd_ps(a, b, c); }
+WEFT_ALWAYS_INLINE Vec max(Vec a, Vec b) noexcept { return _mm256_max_ps(a, b); }
+WEFT_ALWAYS_INLINE Vec min(Vec a, Vec b) noexcept { return _mm256_min_ps(a, b); }
+WEFT_ALWAYS_INLINE Vec select_less(Vec a, Vec b, Vec x, Vec y) noexcept {
+  return _mm256_blendv_ps(y, x, _mm256_cmp_ps(a, b, _CMP_LT_OQ));
+}
+WEFT_ALWAYS_INLINE Vec abs(Vec a) noexcept { return _mm256_andnot_ps(_mm256_set1_ps(-0.f), a); }
+WEFT_ALWAYS_INLINE Vec round(Vec a) noexcept {
+  return _mm256_round_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+}
+WEFT_ALWAYS_INLINE Vec pow2(Vec n) noexcept {
+  return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127)), 23));
+}
+
+WEFT_ALWAYS_INLINE Vec scale_pow2(Vec a, Vec n) noexcept {
+  const Vec half_n = round(mul(n, set(0.5f)));
+  return mul(mul(a, pow2(half_n)), pow2(sub(n, half_n)));
+}
+
+WEFT_ALWAYS_INLINE Vec load_twice(const float* p) noexcept {
+  return _mm256_permutevar8x32_ps(_mm256_castps128_ps256(_mm_loadu_ps(p)), _mm256_setr_epi32(0, 0, 1, 1, 2, 2, 3, 3));
+}
+WEFT_ALWAYS_INLINE Vec turn_pairs(Vec v) noexcept {
+  return _mm256_xor_ps(_mm256_permute_ps(v, 0xb1), _mm256_setr_ps(-0.f, 0.f, -0.f, 0.f, -0.f, 0.f, -0.f, 0.f));
+}
+
+WEFT_ALWAYS_INLINE float reduce_add(Vec v) noexcept {
+  __m128 s = _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
+  s = _mm_add_ps(s, _mm_movehl_ps(s, s));
+  return _mm_cvtss_f32(_mm_add_ss(s, _mm_movehdup_ps(s)));
+}
+WEFT_ALWAYS_INLINE float reduce_max(Vec v) noexcept {
+  __m128 s = _mm_max_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
+  s = _mm_max_ps(s, _mm_movehl_ps(s, s));
+  return _mm_cvtss_f32(_mm_max_ss(s, _mm_movehdup_ps(s)));
+}
+WEFT_ALWAYS_INLINE void reduce_add4(Vec a, Vec b, Vec c, Vec d, float* out) noexcept {
+  const __m256 ab = _mm256_add_ps(_mm256_unpacklo_ps(a, b), _mm256_unpackhi_ps(a, b));
+  const __m256 cd = _mm256_add_ps(_mm256_unpacklo_ps(c, d), _mm256_unpackhi_ps(c, d));
+  const __m256 low = _mm256_shuffle_ps(ab, cd, 0x44);
+  const __m256 high = _mm256_shuffle_ps(ab, cd, 0xee);
+  const __m256 sum = _mm256_add_ps(low, high);
+  _mm_storeu_ps(out, _mm_add_ps(_mm256_castps256_ps128(sum), _mm256_extractf128_ps(sum, 1)));
+}
+
+WEFT_ALWAYS_INLINE void transpose(Vec (&r)[width]) noexcept {
+  Vec t[width];
+  WEFT_UNROLL
+  for (int i = 0; i < 4; ++i) {
+    t[2 * i] = _mm256_unpacklo_ps(r[2 * i], r[2 * i + 1]);
+    t[2 * i + 1] = _mm256_unpackhi_ps(r[2 * i], r[2 * i + 1]);
+  }
+  WEFT_UNROLL
+  for (int i = 0; i < 2; ++i) {
+    r[4 * i] = _mm256_shuffle_ps(t[4 * i], t[4 * i + 2], 0x44);
+    r[4 * i + 1] = _mm256_shuffle_ps(t[4 * i], t[4 * i + 2], 0xee);
+    r[4 * i + 2] = _mm256_shuffle_ps(t[4 * i + 1], t[4 * i + 3], 0x44);
+    r[4 * i + 3] = _mm256_shuffle_ps(t[4 * i + 1], t[4 * i + 3], 0xee);
+  }
+  WEFT_UNROLL
+  for (int i = 0; i < 4; ++i) {
+    t[i] = _mm256_permute2f128_ps(r[i], r[i + 4], 0x20);
+    t[i + 4] = _mm256_permute2f128_ps(r[i], r[i + 4], 0x31);
+  }
+  WEFT_UNROLL
+  for (int i = 0; i < 8; ++i) r[i] = t[i];
+}
+
+}  // namespace weft::inline v0::cpu::avx2
+
+WEFT_END_TARGET
+
+#endif  // WEFT_X86_64

@@ -1,0 +1,155 @@
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+#include <weft/core/any_tensor.hpp>
+#include <weft/core/error.hpp>
+#include <weft/formats/json.hpp>
+#include <weft/formats/safetensors.hpp>
+
+namespace weft::inline v0 {
+
+/// A trained model as somebody else saved it: its configuration, its tensors by name, and the files beside them. Copies
+/// share what is mapped; all methods are const and may be called from several threads.
+///
+/// What opens today is a Hugging Face directory: config.json, generation_config.json (optional), and the weights in
+/// model.safetensors or in the shards that model.safetensors.index.json names.
+class Checkpoint {
+ public:
+  /// Throws FormatError naming the file that is missing, malformed or contradicts another, and UnsupportedError for
+  /// weights in a format that weft does not read.
+  static Checkpoint open(const std::filesystem::path& path) {
+    std::error_code ignored;
+    const std::filesystem::file_status status = std::filesystem::status(path, ignored);
+    if (!std::filesystem::exists(status)) raise<FormatError>(path.string(), ": there is no such file or directory");
+    if (!std::filesystem::is_directory(status))
+      raise<UnsupportedError>(path.string(), ": not a Hugging Face checkpoint directory; single files of kind \"",
+                              path.extension().string(), "\" are not supported");
+    return Checkpoint(path);
+  }
+
+  const std::filesystem::path& directory() const noexcept { return directory_; }
+  const Json& config() const noexcept { return config_; }
+  /// generation_config.json, or null where there is none.
+  const Json* generation_config() const noexcept { return generation_config_ ? &*generation_config_ : nullptr; }
+  /// The path of a file of that name in the directory, empty where there is none.
+  std::optional<std::filesystem::path> file(std::string_view name) const { return file_in(directory_, name); }
+
+  /// The names of all tensors, sorted.
+  std::span<const std::string> tensor_names() const noexcept { return names_; }
+  bool contains(std::string_view name) const noexcept { return shard_of_.find(name) != shard_of_.end(); }
+  /// One tensor, in place. Throws FormatError where there is none of that name, and what SafetensorsFile::tensor
+  /// throws.
+  AnyTensor tensor(std::string_view name) const {
+    const auto found = shard_of_.find(name);
+    if (found == shard_of_.end()) raise<FormatError>(directory_.string(), ": there is no tensor ", name);
+    return shards_[found->second]->tensor(name);
+  }
+  /// "file: tensor name", for errors about a tensor; the directory where there is none of that name.
+  std::string source_of(std::string_view name) const {
+    const auto found = shard_of_.find(name);
+    return detail::concat(found == shard_of_.end() ? directory_.string() : shards_[found->second]->path(), ": tensor ",
+                          name);
+  }
+  /// The bytes of all tensors together.
+  std::size_t bytes() const noexcept { return bytes_; }
+
+ private:
+  explicit Checkpoint(const std::filesystem::path& directory) : directory_(directory) {
+    const auto config = file("config.json");
+    if (!config) raise<FormatError>(directory_.string(), ": there is no config.json");
+    config_ = parse_json_file(config->string());
+    static_cast<void>(config_.as_object());
+    if (const auto generation = file("generation_config.json")) {
+      generation_config_ = parse_json_file(generation->string());
+      static_cast<void>(generation_config_->as_object());
+    }
+    if (const auto single = file("model.safetensors")) {
+      add_shard(*single);
+    } else if (const auto index = file("model.safetensors.index.json")) {
+      read_index(parse_json_file(index->string()));
+    } else {
+      no_weights();
+    }
+    for (const auto& [name, shard] : shard_of_) names_.push_back(name);
+  }
+
+  static std::optional<std::filesystem::path> file_in(const std::filesystem::path& directory, std::string_view name) {
+    std::filesystem::path path = directory / name;
+    std::error_code ignored;
+    if (!std::filesystem::exists(path, ignored)) return std::nullopt;
+    return path;
+  }
+
+  void add_shard(const std::filesystem::path& path) {
+    const auto shard = std::make_shared<const SafetensorsFile>(path);
+    for (const SafetensorsEntry& entry : shard->entries()) {
+      const auto [other, added] = shard_of_.emplace(entry.name, shards_.size());
+      if (!added)
+        raise<FormatError>(shard->path(), ": tensor ", entry.name, " is also in ", shards_[other->second]->path());
+      bytes_ += entry.bytes;
+    }
+    shards_.push_back(shard);
+  }
+
+  void read_index(const Json& index) {
+    std::vector<std::string_view> files;
+    const Json& weight_map = index.at("weight_map").as_object();
+    for (const Json& member : weight_map) {
+      const std::string_view name = member.as_string();
+      if (name.empty() || name == "." || name == ".." || name.find_first_of(std::string_view("/\\\0", 3)) != name.npos)
+        raise<FormatError>(member.location(), ": expected the name of a file in the same directory, found \"", name,
+                           "\"");
+      files.push_back(name);
+    }
+    std::sort(files.begin(), files.end());
+    files.erase(std::unique(files.begin(), files.end()), files.end());
+    for (const std::string_view name : files) {
+      const auto path = file(name);
+      if (!path) raise<FormatError>(index.source(), ": the file ", name, " that it names is missing");
+      add_shard(*path);
+    }
+    for (const Json& member : weight_map) {
+      const auto found = shard_of_.find(member.key());
+      const bool there = found != shard_of_.end() &&
+                         std::filesystem::path(shards_[found->second]->path()).filename() == member.as_string();
+      if (!there)
+        raise<FormatError>(member.location(), ": there is no tensor ", member.key(), " in ", member.as_string());
+    }
+    for (const auto& [name, shard] : shard_of_)
+      if (!weight_map.contains(name))
+        raise<FormatError>(shards_[shard]->path(), ": tensor ", name, " is not in ", index.source());
+  }
+
+  [[noreturn]] void no_weights() const {
+    constexpr std::array<std::string_view, 5> known{"pytorch_model.bin", "pytorch_model.bin.index.json",
+                                                    "consolidated.00.pth", "tf_model.h5", "flax_model.msgpack"};
+    for (const std::string_view name : known)
+      if (const auto path = file(name))
+        raise<UnsupportedError>(path->string(),
+                                ": weights in this format are not supported; expected model.safetensors");
+    raise<FormatError>(directory_.string(), ": there is neither model.safetensors nor model.safetensors.index.json");
+  }
+
+  std::filesystem::path directory_;
+  Json config_;
+  std::optional<Json> generation_config_;
+  std::vector<std::shared_ptr<const SafetensorsFile>> shards_;
+  std::map<std::string, std::size_t, std::less<>> shard_of_;
+  std::vector<std::string> names_;
+  std::size_t bytes_ = 0;
+};
+
+}  // namespace weft::inline v0

@@ -1,0 +1,297 @@
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include <weft/core/any_tensor.hpp>
+#include <weft/core/dtype.hpp>
+#include <weft/core/error.hpp>
+#include <weft/core/memory.hpp>
+#include <weft/core/shape.hpp>
+#include <weft/formats/json.hpp>
+
+namespace weft::inline v0 {
+
+namespace detail {
+
+static_assert(std::endian::native == std::endian::little, "safetensors are used in place: little-endian machines only");
+
+struct SafetensorsType {
+  std::string_view name;
+  std::size_t bits;            // of one element
+  std::optional<DType> dtype;  // empty: weft has no such element type
+};
+
+/// Every element type of the format, in the order in which the format sorts them: by alignment.
+inline constexpr std::array<SafetensorsType, 20> safetensors_types{
+    {{"BOOL", 8, DType::boolean},  {"F4", 4, std::nullopt},      {"F6_E2M3", 6, std::nullopt},
+     {"F6_E3M2", 6, std::nullopt}, {"U8", 8, DType::u8},         {"I8", 8, DType::i8},
+     {"F8_E5M2", 8, std::nullopt}, {"F8_E4M3", 8, std::nullopt}, {"F8_E8M0", 8, std::nullopt},
+     {"I16", 16, std::nullopt},    {"U16", 16, std::nullopt},    {"F16", 16, DType::f16},
+     {"BF16", 16, DType::bf16},    {"I32", 32, DType::i32},      {"U32", 32, std::nullopt},
+     {"F32", 32, DType::f32},      {"C64", 64, std::nullopt},    {"F64", 64, DType::f64},
+     {"I64", 64, DType::i64},      {"U64", 64, std::nullopt}}};
+
+inline const SafetensorsType* find_safetensors_type(std::string_view name) noexcept {
+  for (const SafetensorsType& type : safetensors_types)
+    if (type.name == name) return &type;
+  return nullptr;
+}
+
+}  // namespace detail
+
+/// One tensor as the header of a safetensors file describes it.
+struct SafetensorsEntry {
+  std::string name;
+  std::string type;                  ///< as the file spells it: "BF16", "F8_E4M3", ...
+  std::vector<std::size_t> extents;  ///< of any rank
+  std::size_t offset = 0;            ///< of the first byte, from the start of the file
+  std::size_t bytes = 0;
+};
+
+/// A safetensors file: an 8-byte little-endian header length, a JSON header, and the tensors one after the other. The
+/// file is mapped; tensors are used in place and keep the mapping alive.
+///
+/// Everything the header claims is checked on opening: FormatError names the file, the tensor, the byte, what was found
+/// and what was expected. As in the reference implementation the tensors must fill the file without gap or overlap, and
+/// further keys of a tensor are ignored.
+class SafetensorsFile {
+ public:
+  using Metadata = std::vector<std::pair<std::string, std::string>>;
+
+  explicit SafetensorsFile(const std::filesystem::path& path)
+      : path_(path.string()), file_(std::make_shared<const MappedFile>(path_)) {
+    read_header();
+    check_layout();
+    std::sort(entries_.begin(), entries_.end(), [](const auto& a, const auto& b) { return a.name < b.name; });
+  }
+
+  const std::string& path() const noexcept { return path_; }
+  /// The tensors in the order of their names.
+  std::span<const SafetensorsEntry> entries() const noexcept { return entries_; }
+  /// The `__metadata__` of the header in its order.
+  const Metadata& metadata() const noexcept { return metadata_; }
+
+  const SafetensorsEntry* find(std::string_view name) const noexcept {
+    const auto found =
+        std::lower_bound(entries_.begin(), entries_.end(), name,
+                         [](const SafetensorsEntry& entry, std::string_view n) { return entry.name < n; });
+    return found != entries_.end() && found->name == name ? &*found : nullptr;
+  }
+  bool contains(std::string_view name) const noexcept { return find(name) != nullptr; }
+
+  /// One tensor, in place; elements that the file does not align for their type are copied. Throws FormatError where
+  /// there is no such tensor or a boolean is neither 0 nor 1, UnsupportedError for an element type or a rank that weft
+  /// does not have.
+  AnyTensor tensor(std::string_view name) const {
+    const SafetensorsEntry* entry = find(name);
+    if (!entry) raise<FormatError>(path_, ": there is no tensor ", name);
+    const detail::SafetensorsType& type = *detail::find_safetensors_type(entry->type);
+    if (!type.dtype)
+      raise<UnsupportedError>(path_, ": tensor ", name, ": element type ", entry->type, " is not supported");
+    if (entry->extents.size() > max_rank)
+      raise<UnsupportedError>(path_, ": tensor ", name, ": ", entry->extents.size(), " dimensions, at most ", max_rank,
+                              " are supported");
+    const std::span<const std::byte> bytes = file_->bytes().subspan(entry->offset, entry->bytes);
+    if (*type.dtype == DType::boolean) check_booleans(*entry, bytes);
+    const Shape shape{std::span<const std::size_t>(entry->extents)};
+    if (entry->offset % (type.bits / 8) == 0) return AnyTensor(*type.dtype, shape, bytes, file_);
+    return AnyTensor::make(*type.dtype, shape,
+                           [&](std::span<std::byte> out) { std::memcpy(out.data(), bytes.data(), bytes.size()); });
+  }
+
+ private:
+  static constexpr std::size_t max_header_bytes = 100'000'000;  // of the reference implementation
+
+  void read_header() {
+    const std::span<const std::byte> bytes = file_->bytes();
+    if (bytes.size() < sizeof(std::uint64_t))
+      raise<FormatError>(path_, ": truncated: ", bytes.size(), " bytes, expected at least the 8 of the header length");
+    std::uint64_t length = 0;
+    std::memcpy(&length, bytes.data(), sizeof length);
+    if (length > bytes.size() - sizeof length)
+      raise<FormatError>(path_, ": byte 0: the header length says ", length, " bytes, the file has ",
+                         bytes.size() - sizeof length, " after it");
+    if (length > max_header_bytes)
+      raise<FormatError>(path_, ": byte 0: the header length says ", length, " bytes, at most ", max_header_bytes,
+                         " are allowed");
+    const std::string_view header(reinterpret_cast<const char*>(bytes.data()) + sizeof length, length);
+    if (header.empty() || header.front() != '{')
+      raise<FormatError>(path_, ": byte 8: the header does not start with '{'");
+    data_begin_ = sizeof length + header.size();
+
+    const Json json =
+        parse_json(header, path_, {.max_depth = 4, .max_values = header.size() / 4 + 1, .origin = sizeof length});
+    entries_.reserve(json.size());
+    for (const Json& member : json) {
+      if (member.key() == "__metadata__") {
+        for (const Json& text : member.as_object()) metadata_.emplace_back(text.key(), text.as_string());
+      } else {
+        entries_.push_back(read_entry(member));
+      }
+    }
+  }
+
+  SafetensorsEntry read_entry(const Json& json) const {
+    SafetensorsEntry entry;
+    entry.name = json.key();
+    entry.type = json.at("dtype").as_string();
+    const detail::SafetensorsType* type = detail::find_safetensors_type(entry.type);
+    if (!type) raise<FormatError>(json.at("dtype").location(), ": unknown element type \"", entry.type, "\"");
+
+    std::size_t bits = type->bits;
+    for (const Json& extent : json.at("shape").as_array()) {
+      entry.extents.push_back(extent.as_size());
+      if (__builtin_mul_overflow(bits, entry.extents.back(), &bits))
+        raise<FormatError>(json.at("shape").location(), ": the number of elements overflows");
+    }
+    const Json& offsets = json.at("data_offsets").as_array();
+    if (offsets.size() != 2) raise<FormatError>(offsets.location(), ": expected 2 offsets, found ", offsets.size());
+    const std::size_t begin = offsets.at(0).as_size();
+    const std::size_t end = offsets.at(1).as_size();
+    const std::size_t available = file_->bytes().size() - data_begin_;
+    if (begin > end || end > available)
+      raise<FormatError>(offsets.location(), ": bytes ", begin, " to ", end, " are outside the ", available,
+                         " bytes of tensor data");
+    if (bits % 8 != 0 || bits / 8 != end - begin)
+      raise<FormatError>(json.location(), ": shape ", to_string(std::span<const std::size_t>(entry.extents)), " of ",
+                         entry.type, " takes ", bits / 8, " bytes, the offsets span ", end - begin);
+    entry.offset = data_begin_ + begin;
+    entry.bytes = end - begin;
+    return entry;
+  }
+
+  void check_layout() const {
+    std::vector<const SafetensorsEntry*> order;
+    order.reserve(entries_.size());
+    for (const SafetensorsEntry& entry : entries_) order.push_back(&entry);
+    std::sort(order.begin(), order.end(), [](const SafetensorsEntry* a, const SafetensorsEntry* b) {
+      return a->offset != b->offset ? a->offset < b->offset : a->bytes < b->bytes;
+    });
+    std::size_t reached = data_begin_;
+    for (const SafetensorsEntry* entry : order) {
+      if (entry->offset != reached)
+        raise<FormatError>(path_, ": tensor ", entry->name, ": byte ", entry->offset,
+                           entry->offset < reached ? ": overlaps the tensor that ends at byte "
+                                                   : ": leaves a gap after the tensor that ends at byte ",
+                           reached);
+      reached += entry->bytes;
+    }
+    if (reached != file_->bytes().size())
+      raise<FormatError>(path_, ": the tensors end at byte ", reached, ", the file at byte ", file_->bytes().size());
+  }
+
+  void check_booleans(const SafetensorsEntry& entry, std::span<const std::byte> bytes) const {
+    const auto wrong = std::find_if(bytes.begin(), bytes.end(), [](std::byte b) { return b > std::byte{1}; });
+    if (wrong != bytes.end())
+      raise<FormatError>(path_, ": tensor ", entry.name, ": byte ",
+                         entry.offset + static_cast<std::size_t>(wrong - bytes.begin()), ": found ",
+                         std::to_integer<int>(*wrong), ", expected a boolean, 0 or 1");
+  }
+
+  std::string path_;
+  std::shared_ptr<const MappedFile> file_;
+  std::vector<SafetensorsEntry> entries_;
+  Metadata metadata_;
+  std::size_t data_begin_ = 0;
+};
+
+namespace detail {
+
+inline void append_json_string(std::string& out, std::string_view text) {
+  constexpr std::string_view digits = "0123456789abcdef";
+  out += '"';
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (c == '"' || c == '\\') {
+      out += '\\';
+      out += c;
+    } else if (byte < 0x20) {
+      out += "\\u00";
+      out += digits[byte >> 4];
+      out += digits[byte & 15u];
+    } else {
+      out += c;
+    }
+  }
+  out += '"';
+}
+
+inline std::size_t safetensors_rank(DType dtype) {
+  for (std::size_t i = 0; i < safetensors_types.size(); ++i)
+    if (safetensors_types[i].dtype == dtype) return i;
+  raise<UnsupportedError>("safetensors have no element type ", name(dtype));
+}
+
+}  // namespace detail
+
+/// Writes tensors as the reference implementation does: the widest element types first, then by name, the data
+/// starting at a multiple of 8 bytes. Throws FormatError for a name that is given twice, not UTF-8 or reserved, and
+/// where the file cannot be written.
+inline void write_safetensors(const std::filesystem::path& path,
+                              std::span<const std::pair<std::string, AnyTensor>> tensors,
+                              const SafetensorsFile::Metadata& metadata = {}) {
+  std::vector<const std::pair<std::string, AnyTensor>*> order;
+  for (const auto& tensor : tensors) order.push_back(&tensor);
+  std::sort(order.begin(), order.end(), [](const auto* a, const auto* b) {
+    const std::size_t x = detail::safetensors_rank(a->second.dtype());
+    const std::size_t y = detail::safetensors_rank(b->second.dtype());
+    return x != y ? x > y : a->first < b->first;
+  });
+
+  std::string header = "{";
+  std::vector<std::string_view> names;
+  if (!metadata.empty()) {
+    header += "\"__metadata__\":{";
+    for (std::size_t i = 0; i < metadata.size(); ++i) {
+      if (i) header += ',';
+      detail::append_json_string(header, metadata[i].first);
+      header += ':';
+      detail::append_json_string(header, metadata[i].second);
+    }
+    header += '}';
+  }
+  std::size_t offset = 0;
+  for (const auto* entry : order) {
+    const auto& [name, tensor] = *entry;
+    if (!is_utf8(name)) raise<FormatError>(path.string(), ": the tensor name ", name, " is not UTF-8");
+    if (name == "__metadata__") raise<FormatError>(path.string(), ": the tensor name __metadata__ is reserved");
+    names.push_back(name);
+    if (header.size() > 1) header += ',';
+    detail::append_json_string(header, name);
+    header += detail::concat(":{\"dtype\":\"", detail::safetensors_types[detail::safetensors_rank(tensor.dtype())].name,
+                             "\",\"shape\":[");
+    for (std::size_t i = 0; i < tensor.rank(); ++i) header += detail::concat(i ? "," : "", tensor.extent(i));
+    header += detail::concat("],\"data_offsets\":[", offset, ",", offset + tensor.bytes().size(), "]}");
+    offset += tensor.bytes().size();
+  }
+  std::sort(names.begin(), names.end());
+  if (const auto twice = std::adjacent_find(names.begin(), names.end()); twice != names.end())
+    raise<FormatError>(path.string(), ": two tensors are named ", *twice);
+  header += '}';
+  header.append((8 - header.size() % 8) % 8, ' ');
+
+  std::ofstream file(path, std::ios::binary | std::ios::trunc);
+  const std::uint64_t length = header.size();
+  file.write(reinterpret_cast<const char*>(&length), sizeof length);
+  file.write(header.data(), static_cast<std::streamsize>(header.size()));
+  for (const auto* entry : order)
+    file.write(reinterpret_cast<const char*>(entry->second.bytes().data()),
+               static_cast<std::streamsize>(entry->second.bytes().size()));
+  if (!file.flush()) raise<FormatError>(path.string(), ": cannot be written");
+}
+
+}  // namespace weft::inline v0

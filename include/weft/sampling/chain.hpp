@@ -1,0 +1,185 @@
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <utility>
+#include <vector>
+
+#include <weft/sampling/categorical.hpp>
+#include <weft/sampling/greedy.hpp>
+#include <weft/sampling/logits_processor.hpp>
+#include <weft/sampling/min_p.hpp>
+#include <weft/sampling/penalties.hpp>
+#include <weft/sampling/temperature.hpp>
+#include <weft/sampling/top_k.hpp>
+#include <weft/sampling/top_p.hpp>
+#include <weft/sampling/weigh.hpp>
+
+namespace weft::inline v0 {
+
+/// Processors that run one after the other; a LogitsProcessor itself.
+///
+///   weft::LogitsChain chain;
+///   chain.add(weft::Temperature(0.8f)).add([](std::span<float> logits, std::span<const weft::TokenId>) { ... });
+class LogitsChain {
+ public:
+  LogitsChain& add(AnyLogitsProcessor processor) {
+    processors_.push_back(std::move(processor));
+    return *this;
+  }
+  bool empty() const noexcept { return processors_.empty(); }
+  std::size_t size() const noexcept { return processors_.size(); }
+
+  void operator()(std::span<float> logits, std::span<const TokenId> history) {
+    for (AnyLogitsProcessor& processor : processors_) processor(logits, history);
+  }
+
+ private:
+  std::vector<AnyLogitsProcessor> processors_;
+};
+
+/// How a token is chosen; the defaults draw from the model's own distribution. Temperature 0 and top_k 1 choose the
+/// likeliest token, and so does top_p towards 0.
+struct SamplingParams {
+  float temperature = 1.f;         // at least 0
+  std::size_t top_k = 0;           // 0: off
+  float top_p = 1.f;               // in (0, 1]; 1: off
+  float min_p = 0.f;               // in [0, 1); 0: off
+  float repetition_penalty = 1.f;  // above 0; 1: off
+  float frequency_penalty = 0.f;
+  float presence_penalty = 0.f;
+  std::size_t penalty_window = 0;  // how many of the latest tokens the penalties see; 0: all
+  std::uint64_t seed = 0;
+};
+
+/// Throws ConfigError naming the first parameter that is out of range.
+inline void validate(const SamplingParams& params) {
+  detail::check_temperature(params.temperature);
+  detail::check_top_p(params.top_p);
+  detail::check_min_p(params.min_p);
+  Penalties({params.repetition_penalty, params.frequency_penalty, params.presence_penalty, 0});
+}
+
+/// Chooses tokens: penalties, the caller's processors, temperature, top-k, top-p, min-p, then one draw. The order of
+/// the filters, each of which sees the distribution that the one before left, is that of Hugging Face's generate().
+///
+/// The same parameters, logits and history give the same tokens with every compiler and on every machine: the draw is
+/// the inverse of the cumulative distribution in order of the id at one uniform_double of Philox(seed, stream) per
+/// token, and greedy choice draws nothing. Tokens less likely than 2^-44 of the likeliest are never drawn. Nothing is
+/// allocated after construction, unless a processor of the caller does. One thread at a time.
+class Sampler {
+ public:
+  struct Draw {
+    TokenId id;
+    /// The log softmax of the logits as they were passed in, before penalties, processors, temperature and filters.
+    float log_probability;
+    /// The probability with which it was chosen, after all of them; 1 where the choice was greedy.
+    float probability;
+  };
+
+  /// `stream` tells sequences of one seed apart. Throws ConfigError naming the parameter that is out of range, found
+  /// and allowed, and for a vocabulary of 0 or more than 2^20 tokens.
+  explicit Sampler(const SamplingParams& params, std::size_t vocab, LogitsChain processors = {},
+                   std::uint64_t stream = 0)
+      : params_(checked(params, vocab)),
+        vocab_(vocab),
+        stream_(stream),
+        rng_(params.seed, stream),
+        processors_(std::move(processors)),
+        penalties_(
+            {params.repetition_penalty, params.frequency_penalty, params.presence_penalty, params.penalty_window},
+            changes_logits(params) ? vocab : 0) {
+    if (changes_logits(params) || !processors_.empty()) changed_.resize(vocab);
+    if (is_greedy()) return;
+    weights_.resize(vocab);
+    if (limits_count()) {
+      finder_.reserve(vocab);
+      ids_.reserve(params.top_k);
+    }
+    if (params.top_p < 1.f) scratch_.reserve(vocab);
+  }
+
+  const SamplingParams& params() const noexcept { return params_; }
+  std::size_t vocab() const noexcept { return vocab_; }
+  bool is_greedy() const noexcept { return params_.temperature == 0.f || params_.top_k == 1; }
+
+  /// Starts the random numbers again; processors keep their state.
+  void reset() noexcept { rng_ = Philox(params_.seed, stream_); }
+
+  /// Chooses the token that follows `history` (what the penalties and the processors see) from logits (vocab). Throws
+  /// NumericError naming the index of a NaN or +infinity, or where all logits are -inf; ShapeError where the number of
+  /// logits is another, or where a token of the history is not in the vocabulary. The random numbers are unchanged
+  /// then.
+  Draw operator()(std::span<const float> logits, std::span<const TokenId> history = {}) {
+    if (logits.size() != vocab_)
+      raise<ShapeError>("sampler: ", logits.size(), " logits, expected ", vocab_, " (vocab)");
+    const float logits_max = detail::checked_max(logits, "logit");
+    float max = logits_max;
+    std::span<const float> candidates = logits;
+    if (!changed_.empty()) {
+      std::ranges::copy(logits, changed_.begin());
+      penalties_(changed_, history);
+      processors_(changed_, history);
+      max = detail::checked_max(changed_, "logit after penalties and processors");
+      candidates = changed_;
+    }
+    std::uint64_t total = 0;
+    const detail::WeightedPick pick =
+        is_greedy() ? detail::WeightedPick{detail::first_index_of(candidates, max), 1.f} : draw(candidates, max, total);
+    const bool same_weights = !is_greedy() && !limits_count() && changed_.empty() && params_.temperature == 1.f;
+    if (!same_weights) total = detail::total_exp_units(logits, logits_max);
+    const double log_sum = std::log(static_cast<double>(total) * 0x1p-43);
+    const double shifted = static_cast<double>(logits[pick.index]) - static_cast<double>(logits_max);
+    return {static_cast<TokenId>(pick.index), static_cast<float>(shifted - log_sum), pick.probability};
+  }
+
+ private:
+  static const SamplingParams& checked(const SamplingParams& params, std::size_t vocab) {
+    validate(params);
+    if (vocab == 0 || vocab > detail::max_sampling_vocab)
+      raise<ConfigError>("vocab is ", vocab, ", allowed: 1 to ", detail::max_sampling_vocab);
+    return params;
+  }
+  static bool changes_logits(const SamplingParams& params) noexcept {
+    return params.repetition_penalty != 1.f || params.frequency_penalty != 0.f || params.presence_penalty != 0.f;
+  }
+  bool limits_count() const noexcept { return params_.top_k != 0 && params_.top_k < vocab_; }
+
+  // `total` becomes the sum of the weights before top-p and min-p.
+  detail::WeightedPick draw(std::span<const float> candidates, float max, std::uint64_t& total) {
+    if (limits_count()) {
+      const detail::TopKCut cut = finder_.cut(candidates, params_.top_k);
+      ids_.clear();
+      detail::for_each_kept(candidates, cut, [&](std::size_t i) {
+        weights_[ids_.size()] = candidates[i];
+        ids_.push_back(static_cast<TokenId>(i));
+      });
+      candidates = std::span<const float>(weights_).first(ids_.size());
+    }
+    const std::span<float> weights = std::span<float>(weights_).first(candidates.size());
+    total = detail::weigh(candidates, max, params_.temperature, weights);
+    if (params_.top_p < 1.f) detail::keep_top_p(weights, total, params_.top_p, scratch_);
+    if (params_.min_p > 0.f) detail::drop_below(weights, params_.min_p);
+    detail::WeightedPick pick = detail::pick_weighted(weights, uniform_double(rng_));
+    if (limits_count()) pick.index = static_cast<std::size_t>(ids_[pick.index]);
+    return pick;
+  }
+
+  SamplingParams params_;
+  std::size_t vocab_;
+  std::uint64_t stream_;
+  Philox rng_;
+  LogitsChain processors_;
+  Penalties penalties_;
+  detail::TopKFinder finder_;
+  std::vector<float> changed_;  // the logits after penalties and processors
+  std::vector<float> weights_;  // of the candidates
+  std::vector<TokenId> ids_;    // of the candidates, where top-k chose them
+  std::vector<detail::WeightAt> scratch_;
+};
+
+}  // namespace weft::inline v0

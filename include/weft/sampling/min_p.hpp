@@ -1,0 +1,52 @@
+#pragma once
+
+#include <algorithm>
+#include <limits>
+#include <vector>
+
+#include <weft/sampling/categorical.hpp>
+#include <weft/sampling/weigh.hpp>
+
+namespace weft::inline v0 {
+
+namespace detail {
+
+inline void check_min_p(float p) {
+  if (!(p >= 0.f && p < 1.f)) raise<ConfigError>("min_p is ", p, ", allowed: at least 0 and below 1");
+}
+
+}  // namespace detail
+
+/// Keeps the tokens whose probability is at least p times that of the likeliest (Nguyen et al. 2024) and sets the
+/// logits of the others to -inf. A LogitsProcessor.
+class MinP {
+ public:
+  /// Throws ConfigError for p outside [0, 1).
+  explicit MinP(float p) : p_(p) { detail::check_min_p(p); }
+
+  /// Throws NumericError naming the index of a NaN or +infinity, or where all logits are -inf.
+  void operator()(std::span<float> logits, std::span<const TokenId>) {
+    const float max = detail::checked_max(logits, "logit");
+    weights_.resize(logits.size());
+    detail::weigh(logits, max, 1.f, weights_);
+    for (std::size_t i = 0; i < logits.size(); ++i)
+      if (weights_[i] < p_) logits[i] = -std::numeric_limits<float>::infinity();
+  }
+
+ private:
+  float p_;
+  std::vector<float> weights_;
+};
+
+/// A token drawn from those whose probability is at least p times the largest, renormalised; one uniform_double of
+/// `rng`. `probabilities` (vocab) need not sum to 1. Throws ConfigError for p outside [0, 1); otherwise as
+/// sample_categorical.
+template <class Rng>
+TokenId sample_min_p(const FloatRow& probabilities, float p, Rng& rng) {
+  detail::check_min_p(p);
+  std::vector<float> weights = detail::weights_of(probabilities.values());
+  detail::drop_below(weights, p * *std::ranges::max_element(weights));
+  return static_cast<TokenId>(detail::pick_weighted(weights, uniform_double(rng)).index);
+}
+
+}  // namespace weft::inline v0

@@ -1,0 +1,64 @@
+#pragma once
+
+#include <cstddef>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <system_error>
+
+#include <weft/core/error.hpp>
+#include <weft/core/memory.hpp>
+#include <weft/formats/checkpoint.hpp>
+#include <weft/tokenizers/sentencepiece.hpp>
+#include <weft/tokenizers/tokenizer.hpp>
+#include <weft/tokenizers/tokenizer_config.hpp>
+
+namespace weft::inline v0 {
+
+namespace detail {
+
+/// Whether a file is a list of "base64 rank" lines, the byte-level vocabulary that Llama 3 also calls tokenizer.model.
+inline bool is_tiktoken_file(const std::string& path) {
+  const MappedFile file(path);
+  const std::string_view text(reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size());
+  constexpr std::string_view base64 = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=";
+  const std::size_t space = text.find_first_not_of(base64);
+  if (space == 0 || space == text.npos || text[space] != ' ') return false;
+  const std::size_t end = text.find_first_not_of("0123456789", space + 1);
+  return end != space + 1 && (end == text.npos || text[end] == '\n' || text[end] == '\r');
+}
+
+}  // namespace detail
+
+/// Whether a directory holds any of the files that tokenizers are saved in, of whatever kind.
+inline bool has_tokenizer_files(const std::filesystem::path& directory) {
+  std::error_code ignored;
+  for (const char* name :
+       {"tokenizer.model", "tokenizer.json", "vocab.json", "vocab.txt", "spiece.model", "sentencepiece.bpe.model"})
+    if (std::filesystem::exists(directory / name, ignored)) return true;
+  return false;
+}
+
+/// The tokenizer of a directory, by the files that are there. Throws UnsupportedError naming the file for a kind of
+/// tokenizer that is not built, FormatError where there is none or it is malformed.
+inline std::shared_ptr<const Tokenizer> load_tokenizer(const std::filesystem::path& directory) {
+  std::error_code ignored;
+  const std::filesystem::path model = directory / "tokenizer.model";
+  if (std::filesystem::exists(model, ignored)) {
+    if (detail::is_tiktoken_file(model.string()))
+      raise<UnsupportedError>(model.string(), ": byte-level BPE vocabularies (tiktoken) are not supported");
+    return std::make_shared<const SentencePieceTokenizer>(model, read_tokenizer_config(directory));
+  }
+  for (const char* name : {"tokenizer.json", "vocab.json", "vocab.txt", "spiece.model", "sentencepiece.bpe.model"})
+    if (std::filesystem::exists(directory / name, ignored))
+      raise<UnsupportedError>((directory / name).string(),
+                              ": tokenizers of this kind are not supported; expected tokenizer.model (SentencePiece)");
+  raise<FormatError>(directory.string(), ": there is no tokenizer; expected tokenizer.model");
+}
+
+inline std::shared_ptr<const Tokenizer> load_tokenizer(const Checkpoint& checkpoint) {
+  return load_tokenizer(checkpoint.directory());
+}
+
+}  // namespace weft::inline v0

@@ -1,0 +1,51 @@
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include <weft/core/token_id.hpp>
+#include <weft/formats/utf8.hpp>
+#include <weft/tokenizers/tokenizer.hpp>
+
+namespace weft::inline v0 {
+
+/// Decodes token after token: what push() and finish() return, joined, is what Tokenizer::decode gives for all the ids,
+/// and no piece ends inside a character. Allocates nothing once its buffers have grown to the longest piece.
+class StreamDecoder {
+ public:
+  /// The tokenizer must outlive this.
+  explicit StreamDecoder(const Tokenizer& tokenizer, const DecodeOptions& options = {})
+      : tokenizer_(&tokenizer), options_(options) {
+    bytes_.reserve(initial_capacity);
+    text_.reserve(initial_capacity);
+  }
+
+  /// The text that this token completes; may be empty. Valid until the next call. Throws TokenizerError for an id
+  /// outside the vocabulary and is unchanged then.
+  std::string_view push(TokenId id) {
+    text_.clear();
+    tokenizer_->append_bytes(id, options_, at_start_, bytes_);
+    bytes_.erase(0, append_repaired(bytes_, false, text_));
+    return text_;
+  }
+
+  /// The text of the bytes that wait for the rest of a character, and the end of the sequence: push() starts another.
+  std::string_view finish() {
+    text_.clear();
+    append_repaired(bytes_, true, text_);
+    bytes_.clear();
+    at_start_ = true;
+    return text_;
+  }
+
+ private:
+  static constexpr std::size_t initial_capacity = 256;
+
+  const Tokenizer* tokenizer_;
+  DecodeOptions options_;
+  std::string bytes_;  // of tokens, not yet text
+  std::string text_;
+  bool at_start_ = true;
+};
+
+}  // namespace weft::inline v0

@@ -1,0 +1,78 @@
+#pragma once
+
+#include <cstddef>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <weft/core/error.hpp>
+#include <weft/core/token_id.hpp>
+#include <weft/formats/utf8.hpp>
+
+namespace weft::inline v0 {
+
+struct EncodeOptions {
+  bool add_special_tokens = true;    ///< BOS and EOS where the tokenizer's files ask for them
+  bool parse_special_tokens = true;  ///< the text of a special token ("</s>") becomes that token, not ordinary text
+};
+
+struct DecodeOptions {
+  bool skip_special_tokens = true;
+};
+
+/// Turns text into token ids and back. All methods are const and may be called from several threads.
+class Tokenizer {
+ public:
+  Tokenizer(const Tokenizer&) = delete;
+  Tokenizer& operator=(const Tokenizer&) = delete;
+  virtual ~Tokenizer() = default;
+
+  /// Throws TokenizerError for text that is too long for the tokenizer.
+  virtual std::vector<TokenId> encode(std::string_view text, const EncodeOptions& options = {}) const = 0;
+
+  /// The text of the tokens. Bytes that form no character, which tokens of single bytes can spell, become U+FFFD each.
+  /// Throws TokenizerError for an id outside the vocabulary.
+  std::string decode(std::span<const TokenId> ids, const DecodeOptions& options = {}) const {
+    std::string bytes;
+    bool at_start = true;
+    for (const TokenId id : ids) append_bytes(id, options, at_start, bytes);
+    if (is_utf8(bytes)) return bytes;
+    std::string text;
+    append_repaired(bytes, true, text);
+    return text;
+  }
+
+  /// Appends the bytes of one token of a sequence; they may begin or end inside a character. `at_start` is true before
+  /// the first token and kept between the tokens: it says whether a leading space is still to be removed. Throws
+  /// TokenizerError for an id outside the vocabulary.
+  virtual void append_bytes(TokenId id, const DecodeOptions& options, bool& at_start, std::string& out) const = 0;
+
+  /// One more than the largest token id.
+  virtual std::size_t vocab_size() const noexcept = 0;
+  /// The tokens that begin and end a sequence, stand for what cannot be encoded, and fill up a batch.
+  virtual std::optional<TokenId> bos() const noexcept = 0;
+  virtual std::optional<TokenId> eos() const noexcept = 0;
+  virtual std::optional<TokenId> unk() const noexcept = 0;
+  virtual std::optional<TokenId> pad() const noexcept = 0;
+
+  /// The id of a token as the vocabulary spells it ("\u2581the", "</s>"); nothing where it has none.
+  virtual std::optional<TokenId> id_of(std::string_view token) const = 0;
+  /// The spelling of a token in the vocabulary. Throws TokenizerError for an id outside it.
+  virtual std::string token_of(TokenId id) const = 0;
+  /// Whether decode() leaves the token out by default. Throws TokenizerError for an id outside the vocabulary.
+  virtual bool is_special(TokenId id) const = 0;
+
+ protected:
+  Tokenizer() = default;
+
+  /// The id as an index. Throws TokenizerError outside the vocabulary.
+  std::size_t checked(TokenId id) const {
+    if (id < 0 || static_cast<std::size_t>(id) >= vocab_size())
+      raise<TokenizerError>("token id ", id, " is outside the vocabulary of ", vocab_size(), " tokens");
+    return static_cast<std::size_t>(id);
+  }
+};
+
+}  // namespace weft::inline v0

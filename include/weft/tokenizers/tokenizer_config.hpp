@@ -1,0 +1,171 @@
+#pragma once
+
+#include <array>
+#include <charconv>
+#include <cstddef>
+#include <filesystem>
+#include <limits>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+#include <weft/core/error.hpp>
+#include <weft/core/token_id.hpp>
+#include <weft/formats/json.hpp>
+#include <weft/tokenizers/added_tokens.hpp>
+
+namespace weft::inline v0 {
+
+/// What the files beside a tokenizer's vocabulary say in a Hugging Face directory: tokenizer_config.json,
+/// special_tokens_map.json, added_tokens.json and the added tokens of tokenizer.json, whichever are there. Where
+/// tokenizer_config.json has `added_tokens_decoder` the other three are not read, as in the reference implementation.
+///
+/// Keys that have no influence here and are ignored: chat_template, clean_up_tokenization_spaces (it edits finished
+/// text, which a stream never is), model_max_length, name_or_path, padding_side, processor_class,
+/// spaces_between_special_tokens, truncation_side, use_default_system_prompt, and the `normalized` flag of added
+/// tokens.
+struct TokenizerConfig {
+  std::string tokenizer_class{};    ///< empty where the files do not say
+  std::vector<AddedToken> added{};  ///< with the ids the files give
+  /// Special tokens by role, without ids.
+  std::optional<AddedToken> bos = AddedToken{.content = "<s>", .special = true};
+  std::optional<AddedToken> eos = AddedToken{.content = "</s>", .special = true};
+  std::optional<AddedToken> unk = AddedToken{.content = "<unk>", .special = true};
+  std::optional<AddedToken> sep{}, pad{}, cls{}, mask{};
+  std::vector<AddedToken> additional{};
+  std::optional<bool> add_bos{};
+  std::optional<bool> add_eos{};
+  std::optional<bool> legacy{};
+  std::optional<bool> add_prefix_space{};
+  bool split_special_tokens = false;  ///< special tokens are never parsed
+};
+
+namespace detail {
+
+class TokenizerConfigReader {
+ public:
+  explicit TokenizerConfigReader(const std::filesystem::path& directory) : directory_(directory) {}
+
+  TokenizerConfig read() {
+    bool complete = false;
+    if (const auto json = file("tokenizer_config.json")) {
+      read_main(*json);
+      read_roles(*json);
+      if (const Json* decoder = json->given("added_tokens_decoder")) {
+        complete = true;
+        for (const Json& token : decoder->as_object()) add(token, id_from(token));
+      }
+    }
+    if (!complete) {
+      if (const auto json = file("special_tokens_map.json")) read_roles(*json);
+      if (const auto json = file("added_tokens.json"))
+        for (const Json& id : *json) {
+          config_.added.push_back({.content = std::string(id.key()), .id = checked_id(id)});
+        }
+      if (const auto json = file("tokenizer.json"))
+        if (const Json* added = json->given("added_tokens"))
+          for (const Json& token : added->as_array()) add(token, checked_id(token.at("id")));
+    }
+    return std::move(config_);
+  }
+
+ private:
+  std::optional<AddedToken>* role_of(std::string_view role) {
+    const std::array<std::pair<std::string_view, std::optional<AddedToken>*>, 7> roles{{{"bos", &config_.bos},
+                                                                                        {"eos", &config_.eos},
+                                                                                        {"unk", &config_.unk},
+                                                                                        {"sep", &config_.sep},
+                                                                                        {"pad", &config_.pad},
+                                                                                        {"cls", &config_.cls},
+                                                                                        {"mask", &config_.mask}}};
+    for (const auto& [name, token] : roles)
+      if (name == role) return token;
+    return nullptr;
+  }
+
+  std::optional<Json> file(const char* name) const {
+    const std::filesystem::path path = directory_ / name;
+    std::error_code ignored;
+    if (!std::filesystem::exists(path, ignored)) return std::nullopt;
+    Json json = parse_json_file(path.string());
+    static_cast<void>(json.as_object());
+    return json;
+  }
+
+  static std::optional<bool> flag(const Json& json, std::string_view key) {
+    const Json* value = json.given(key);
+    return value ? std::optional(value->as_bool()) : std::nullopt;
+  }
+
+  void read_main(const Json& json) {
+    config_.tokenizer_class = json.get_or("tokenizer_class", "");
+    config_.add_bos = flag(json, "add_bos_token");
+    config_.add_eos = flag(json, "add_eos_token");
+    config_.legacy = flag(json, "legacy");
+    config_.add_prefix_space = flag(json, "add_prefix_space");
+    config_.split_special_tokens = json.get_or("split_special_tokens", false);
+    if (const Json* sampling = json.given("sp_model_kwargs"))
+      if (sampling->get_or("enable_sampling", false))
+        raise<UnsupportedError>(sampling->location(), ": random segmentation (enable_sampling) is not supported");
+  }
+
+  void read_roles(const Json& json) {
+    for (const char* role : {"bos", "eos", "unk", "sep", "pad", "cls", "mask"}) {
+      const Json* value = json.find(std::string(role) + "_token");
+      if (!value) continue;
+      *role_of(role) = value->is_null() ? std::nullopt : std::optional(special_token(*value));
+    }
+    if (const Json* tokens = json.given("additional_special_tokens"))
+      for (const Json& token : tokens->as_array()) config_.additional.push_back(special_token(token));
+  }
+
+  static AddedToken special_token(const Json& json) {
+    AddedToken token = json.is_object() ? described(json) : AddedToken{.content = std::string(json.as_string())};
+    token.special = true;
+    return token;
+  }
+  static AddedToken described(const Json& json) {
+    AddedToken token;
+    token.content = json.at("content").as_string();
+    token.special = json.get_or("special", false);
+    token.strip_left = json.get_or("lstrip", false);
+    token.strip_right = json.get_or("rstrip", false);
+    token.whole_word = json.get_or("single_word", false);
+    return token;
+  }
+
+  void add(const Json& json, TokenId id) {
+    AddedToken token = described(json);
+    token.id = id;
+    config_.added.push_back(std::move(token));
+  }
+
+  static TokenId checked_id(const Json& json) {
+    if (json.as_int() < 0 || json.as_int() > std::numeric_limits<TokenId>::max() - 1)
+      raise<FormatError>(json.location(), ": ", json.as_int(), " is no token id");
+    return static_cast<TokenId>(json.as_int());
+  }
+  static TokenId id_from(const Json& member) {
+    const std::string_view text = member.key();
+    TokenId id = -1;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), id);
+    if (error != std::errc() || end != text.data() + text.size() || id < 0 || id == std::numeric_limits<TokenId>::max())
+      raise<FormatError>(member.location(), ": \"", text, "\" is no token id");
+    return id;
+  }
+
+  std::filesystem::path directory_;
+  TokenizerConfig config_;
+};
+
+}  // namespace detail
+
+/// Throws FormatError naming file and key for what is not as it must be, UnsupportedError for random segmentation.
+inline TokenizerConfig read_tokenizer_config(const std::filesystem::path& directory) {
+  return detail::TokenizerConfigReader(directory).read();
+}
+
+}  // namespace weft::inline v0

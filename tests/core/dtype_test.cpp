@@ -1,0 +1,55 @@
+#include <weft/core/dtype.hpp>
+
+#include <array>
+#include <concepts>
+#include <cstdint>
+#include <string>
+
+#include <gtest/gtest.h>
+
+namespace {
+
+using namespace weft;
+
+constexpr std::array all{DType::f32, DType::f16, DType::bf16, DType::f64,    DType::i8,
+                         DType::u8,  DType::i32, DType::i64,  DType::boolean};
+
+static_assert(Element<float> && Element<const half> && Element<bool> && !Element<char> && !Element<long double>);
+static_assert(FloatingElement<bfloat16> && FloatingElement<double> && !FloatingElement<std::int32_t>);
+static_assert(dtype_of<float> == DType::f32 && dtype_of<const bool> == DType::boolean);
+
+TEST(DType, VisitGoesToTheTypeTheTableNames) {
+  for (const DType dtype : all) {
+    visit(dtype, [&]<class T>(std::type_identity<T>) {
+      EXPECT_EQ(dtype_of<T>, dtype);
+      EXPECT_EQ(bytes_of(dtype, 7), 7 * sizeof(T));
+    });
+  }
+  EXPECT_EQ(visit(DType::i8, []<class T>(std::type_identity<T>) { return sizeof(T); }), 1u);
+  EXPECT_THROW(visit(static_cast<DType>(200), [](auto) {}), UnsupportedError);
+}
+
+TEST(DType, NamesAreThoseOfTheField) {
+  std::string names;
+  for (const DType dtype : all) names += std::string(name(dtype)) + " ";
+  EXPECT_EQ(names, "f32 f16 bf16 f64 i8 u8 i32 i64 bool ");
+}
+
+TEST(DType, VisitAmongRejectsTheOthersByName) {
+  int calls = 0;
+  const auto count = [&]<class T>(std::type_identity<T>) {
+    static_assert(std::same_as<T, float> || std::same_as<T, half>);
+    ++calls;
+  };
+  visit_among<float, half>(DType::f16, "matmul", count);
+  EXPECT_EQ(calls, 1);
+  try {
+    visit_among<float, half>(DType::i32, "matmul", count);
+    FAIL() << "i32 was accepted";
+  } catch (const UnsupportedError& error) {
+    EXPECT_STREQ(error.what(), "matmul: element type i32 is not supported here");
+  }
+  EXPECT_EQ(calls, 1);
+}
+
+}  // namespace

@@ -1,0 +1,88 @@
+#include <weft/core/memory.hpp>
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cstdint>
+#include <cstdlib>
+#include <cstring>
+#include <fstream>
+#include <string>
+#include <utility>
+
+#include <gtest/gtest.h>
+
+namespace {
+
+using namespace weft;
+
+TEST(AllocateAligned, EveryAddressIsAMultipleOf64) {
+  for (const std::size_t bytes :
+       {std::size_t{0}, std::size_t{1}, std::size_t{63}, std::size_t{65}, std::size_t{5} << 20}) {
+    const AlignedBytes memory = allocate_aligned(bytes);
+    ASSERT_TRUE(memory);
+    EXPECT_EQ(reinterpret_cast<std::uintptr_t>(memory.get()) % alignment, 0u);
+    std::memset(memory.get(), 0x5a, bytes);
+    if (bytes) {
+      EXPECT_EQ(memory[bytes - 1], std::byte{0x5a});
+    }
+  }
+}
+
+class MappedFiles : public ::testing::Test {
+ protected:
+  MappedFiles() {
+    std::string name = ::testing::TempDir() + "weft_memory_XXXXXX";
+    folder = ::mkdtemp(name.data());
+  }
+  ~MappedFiles() override {
+    ::unlink(path().c_str());
+    ::rmdir(folder.c_str());
+  }
+  std::string path() const { return folder + "/file"; }
+  void write(const std::string& text) const { std::ofstream(path(), std::ios::binary) << text; }
+  static std::string text(const MappedFile& file) {
+    return {reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size()};
+  }
+  /// The message of the FormatError that opening gives, or "".
+  static std::string failure(const std::string& of) {
+    try {
+      const MappedFile file(of);
+    } catch (const FormatError& error) {
+      return error.what();
+    }
+    return "";
+  }
+  std::string folder;
+};
+
+TEST_F(MappedFiles, ShowTheBytes) {
+  write(std::string("weft\0data", 9));
+  const MappedFile file(path());
+  EXPECT_EQ(text(file), std::string("weft\0data", 9));
+}
+
+TEST_F(MappedFiles, Move) {
+  write("first");
+  MappedFile a(path());
+  MappedFile b(std::move(a));
+  EXPECT_TRUE(a.bytes().empty());
+  EXPECT_EQ(text(b), "first");
+  MappedFile c;
+  c = std::move(b);
+  EXPECT_EQ(text(c), "first");
+}
+
+TEST_F(MappedFiles, NameTheFileThatFails) {
+  EXPECT_EQ(failure(path()), path() + ": cannot be opened: No such file or directory");
+  write("");
+  EXPECT_EQ(failure(path()), path() + ": the file is empty");
+  EXPECT_EQ(failure(folder), folder + ": not a regular file");
+}
+
+TEST_F(MappedFiles, DoNotWaitForAPipe) {
+  ASSERT_EQ(::mkfifo(path().c_str(), 0600), 0);
+  EXPECT_EQ(failure(path()), path() + ": not a regular file");
+}
+
+}  // namespace

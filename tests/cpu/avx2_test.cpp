@@ -1,0 +1,19 @@
+#include <weft/cpu/avx2.hpp>
+
+#include "complete_table.hpp"
+
+#if WEFT_X86_64
+
+namespace {
+
+using namespace weft;
+
+TEST(Avx2, FillsTheTableButForBfloat16DotProducts) {
+  weft::testing::expect_complete(cpu::avx2::table, "avx2");
+  EXPECT_EQ(cpu::avx2::table.linear_bf16_dot, nullptr);
+  EXPECT_EQ(cpu::avx2::table.pack_tokens_bf16, nullptr);
+}
+
+}  // namespace
+
+#endif  // WEFT_X86_64

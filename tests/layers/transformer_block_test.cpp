@@ -1,0 +1,115 @@
+#include <weft/layers/transformer_block.hpp>
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstring>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "random_weights.hpp"
+
+namespace {
+
+using namespace weft;
+using namespace weft_tests;
+
+constexpr std::size_t tokens = 6, hidden = 24, heads = 4, kv_heads = 2, head_dim = 6, intermediate = 40;
+
+DecoderLayerWeights random_layer() {
+  Numbers numbers(3);
+  return {.attention_norm = numbers.vector(hidden),
+          .attention = {.q = numbers.matrix(DType::f32, heads * head_dim, hidden),
+                        .k = numbers.matrix(DType::f32, kv_heads * head_dim, hidden),
+                        .v = numbers.matrix(DType::f32, kv_heads * head_dim, hidden),
+                        .o = numbers.matrix(DType::f32, hidden, heads * head_dim)},
+          .mlp_norm = numbers.vector(hidden),
+          .mlp = {.gate = numbers.matrix(DType::f32, intermediate, hidden),
+                  .up = numbers.matrix(DType::f32, intermediate, hidden),
+                  .down = numbers.matrix(DType::f32, hidden, intermediate)}};
+}
+
+class TransformerBlock : public testing::Test {
+ protected:
+  DecoderLayerBuffers buffers() { return {normed, attention_buffers(), gate, up}; }
+  AttentionBuffers attention_buffers() { return {q, k, v, out}; }
+  void run(TensorView<float, 2> values, const Tap* tap = nullptr) {
+    transformer_block(weights, cache, rope, positions, params, buffers(), values, tap, "model.layers.7", {});
+  }
+
+  DecoderLayerWeights weights = random_layer();
+  Tensor<float, 2> x = Numbers(4).tensor<2>({tokens, hidden});
+  std::vector<std::byte> memory = std::vector<std::byte>(2 * tokens * kv_heads * head_dim * sizeof(float));
+  CacheLayer cache{.dtype = DType::f32,
+                   .k = memory.data(),
+                   .v = memory.data() + memory.size() / 2,
+                   .kv_heads = kv_heads,
+                   .context = tokens,
+                   .head_dim = head_dim};
+  RopeTable rope{head_dim, tokens, {.theta = 100.f}};
+  std::vector<std::int32_t> positions{0, 1, 2, 3, 4, 5};
+  DecoderLayerParams params{.norm = {.eps = 1e-5f},
+                            .activation = Activation::gelu,
+                            .attention = {.scale = 1.f / std::sqrt(static_cast<float>(head_dim))}};
+  Tensor<float, 2> normed{{tokens, hidden}}, q{{tokens, heads*head_dim}}, k{{tokens, kv_heads*head_dim}}, v{k}, out{q},
+      gate{{tokens, intermediate}}, up{gate};
+};
+
+Rows naive_norm(const Rows& x, const Tensor<float, 1>& gain, double eps) {
+  Rows y = x;
+  for (std::vector<double>& row : y) {
+    double sum = 0.0;
+    for (const double value : row) sum += value * value;
+    const double scale = 1.0 / std::sqrt(sum / static_cast<double>(row.size()) + eps);
+    for (std::size_t i = 0; i < row.size(); ++i) row[i] *= scale * static_cast<double>(gain(i));
+  }
+  return y;
+}
+
+Tensor<float, 2> floats_of(const Rows& rows) {
+  Tensor<float, 2> result({rows.size(), rows[0].size()});
+  for (std::size_t t = 0; t < rows.size(); ++t)
+    for (std::size_t i = 0; i < rows[t].size(); ++i) result(t, i) = static_cast<float>(rows[t][i]);
+  return result;
+}
+
+// x + attention(norm(x)), then that + mlp(norm(that)), with the norms and sums in double.
+TEST_F(TransformerBlock, AddsBothHalvesToItsInput) {
+  Rows expected = rows_of(x);
+  Tensor<float, 2> part({tokens, hidden});
+  attention_block(weights.attention, cache, rope, positions, params.attention,
+                  floats_of(naive_norm(expected, weights.attention_norm, 1e-5)), attention_buffers(), part, {});
+  for (std::size_t t = 0; t < tokens; ++t)
+    for (std::size_t i = 0; i < hidden; ++i) expected[t][i] += static_cast<double>(part(t, i));
+  mlp(weights.mlp, Activation::gelu, floats_of(naive_norm(expected, weights.mlp_norm, 1e-5)), gate, up, part, {});
+  for (std::size_t t = 0; t < tokens; ++t)
+    for (std::size_t i = 0; i < hidden; ++i) expected[t][i] += static_cast<double>(part(t, i));
+  run(x);
+  EXPECT_LT(max_difference(x, expected), 2e-4);
+}
+
+TEST_F(TransformerBlock, TapsItsParts) {
+  std::map<std::string, Tensor<float, 2>> seen;
+  const Tap tap = [&](std::string_view name, TensorView<const float, 2> values) {
+    EXPECT_TRUE(seen.emplace(name, values.contiguous()).second);
+  };
+  const Tensor<float, 2> before = x;
+  run(x, &tap);
+  ASSERT_EQ(seen.size(), 3u);
+  const Tensor<float, 2>& attention = seen.at("model.layers.7.self_attn");
+  const Tensor<float, 2>& feed_forward = seen.at("model.layers.7.mlp");
+  EXPECT_EQ(std::memcmp(seen.at("model.layers.7").data(), x.data(), x.size() * sizeof(float)), 0);
+  for (std::size_t i = 0; i < x.size(); ++i)
+    EXPECT_EQ(before.elements()[i] + attention.elements()[i] + feed_forward.elements()[i], x.elements()[i]);
+}
+
+TEST_F(TransformerBlock, TapsChangeNothing) {
+  Tensor<float, 2> tapped = x;
+  const Tap tap = [](std::string_view, TensorView<const float, 2>) {};
+  run(tapped, &tap);
+  run(x);
+  EXPECT_EQ(std::memcmp(tapped.data(), x.data(), x.size() * sizeof(float)), 0);
+}
+
+}  // namespace

@@ -1,0 +1,82 @@
+#include <weft/models/generation_config.hpp>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <optional>
+#include <string>
+
+#include <weft/formats/json.hpp>
+
+#include "../formats/temporary_directory.hpp"
+
+namespace {
+
+using namespace weft;
+using ::testing::AllOf;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::StartsWith;
+using weft_tests::message_of;
+
+GenerationConfig read(const char* config, const char* generation = nullptr, std::size_t vocab = 100) {
+  const Json first = parse_json(config, "config.json");
+  if (!generation) return read_generation_config(first, nullptr, vocab);
+  const Json second = parse_json(generation, "generation_config.json");
+  return read_generation_config(first, &second, vocab);
+}
+
+TEST(GenerationConfig, WithoutAFileOnlyTokenIdsOfTheConfig) {
+  const GenerationConfig config = read(R"({"eos_token_id": 2, "bos_token_id": 1, "temperature": 0.5})");
+  EXPECT_THAT(config.eos, ElementsAre(2));
+  EXPECT_EQ(config.bos, 1);
+  EXPECT_FALSE(config.do_sample);
+  EXPECT_EQ(config.temperature, 1.f);
+  EXPECT_EQ(config.top_k, 0u);
+  EXPECT_EQ(config.top_p, 1.f);
+  EXPECT_EQ(config.repetition_penalty, 1.f);
+}
+
+TEST(GenerationConfig, ReadsTheFile) {
+  const GenerationConfig config = read("{}", R"({"eos_token_id": [2, 7], "bos_token_id": 1, "do_sample": true,
+    "temperature": 0.6, "top_k": 50, "top_p": 0.9, "repetition_penalty": 1.1, "transformers_version": "4"})");
+  EXPECT_THAT(config.eos, ElementsAre(2, 7));
+  EXPECT_EQ(config.bos, 1);
+  EXPECT_TRUE(config.do_sample);
+  EXPECT_EQ(config.temperature, 0.6f);
+  EXPECT_EQ(config.top_k, 50u);
+  EXPECT_EQ(config.top_p, 0.9f);
+  EXPECT_EQ(config.repetition_penalty, 1.1f);
+}
+
+TEST(GenerationConfig, TheFileGoesBeforeTheConfig) {
+  EXPECT_THAT(read(R"({"eos_token_id": 2})", R"({"eos_token_id": [3, 4]})").eos, ElementsAre(3, 4));
+  EXPECT_THAT(read(R"({"eos_token_id": 2})", R"({"eos_token_id": null})").eos, ElementsAre(2));
+  EXPECT_THAT(read(R"({"eos_token_id": 2})", "{}").eos, ElementsAre(2));
+}
+
+TEST(GenerationConfig, MayHaveNoEnd) {
+  EXPECT_THAT(read("{}").eos, IsEmpty());
+  EXPECT_EQ(read("{}").bos, std::nullopt);
+  EXPECT_THAT(read(R"({"eos_token_id": null, "bos_token_id": null})", "{}").eos, IsEmpty());
+  EXPECT_THAT(read(R"({"eos_token_id": -1, "bos_token_id": -1})").eos, IsEmpty());
+  EXPECT_THAT(read(R"({"eos_token_id": 5})", R"({"eos_token_id": -1})").eos, ElementsAre(5));
+}
+
+TEST(GenerationConfig, RefusesIdsOutsideTheVocabulary) {
+  EXPECT_THAT(
+      message_of<ConfigError>([] { read(R"({"eos_token_id": 100})"); }),
+      AllOf(StartsWith("config.json: eos_token_id"), HasSubstr("token id 100 is outside the vocabulary of 100")));
+  EXPECT_THAT(message_of<ConfigError>([] { read("{}", R"({"eos_token_id": [1, -7]})"); }),
+              StartsWith("generation_config.json: eos_token_id[1]"));
+  EXPECT_THAT(message_of<ConfigError>([] { read(R"({"bos_token_id": 4294967297})"); }), HasSubstr("bos_token_id"));
+}
+
+TEST(GenerationConfig, RefusesOtherTypes) {
+  for (const char* text : {R"({"eos_token_id": "2"})", R"({"eos_token_id": 2.0})", R"({"eos_token_id": ["</s>"]})",
+                           R"({"do_sample": 1})", R"({"temperature": "hot"})", R"({"top_k": 1.5})", R"({"top_k": -1})"})
+    EXPECT_THAT(message_of<FormatError>([&] { read("{}", text); }), StartsWith("generation_config.json: ")) << text;
+}
+
+}  // namespace

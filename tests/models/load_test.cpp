@@ -1,0 +1,546 @@
+#include <weft/models/load.hpp>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <limits>
+#include <stop_token>
+#include <vector>
+
+#include <weft/sampling/chain.hpp>
+
+#include "fixtures.hpp"
+
+namespace {
+
+using namespace weft;
+using namespace weft_tests;
+using nlohmann::json;
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+using ::testing::StartsWith;
+
+// -- What loading can be told.
+
+TEST(LoadCausalLM, TakesADirectoryAsDownloaded) {
+  const CausalLM model = load_causal_lm(fixture("llama-gqa"));
+  EXPECT_EQ(model.model_type(), "llama");
+  EXPECT_EQ(model.compute(), Compute::native);
+  EXPECT_EQ(&model.kernels(), &cpu::best_kernels());
+  EXPECT_EQ(model.executor().concurrency(), available_processors());
+  EXPECT_FALSE(model.has_tokenizer());
+  EXPECT_EQ(model.config().kv_heads, 2u);
+  EXPECT_EQ(model.generation_config().eos, std::vector<TokenId>{2});
+}
+
+// The weights are mapped, not copied: a second tensor of the same file lies where the file says.
+TEST(LoadCausalLM, UsesTheWeightsInPlace) {
+  const CausalLM model = load_causal_lm(fixture("llama-tied"), {.threads = 1});
+  const SafetensorsFile file(fixture("llama-tied") / "model.safetensors");
+  const auto distance = model.weights().layers[1].mlp.down.bytes().data() - model.weights().embedding.bytes().data();
+  EXPECT_EQ(distance, static_cast<std::ptrdiff_t>(file.find("model.layers.1.mlp.down_proj.weight")->offset) -
+                          static_cast<std::ptrdiff_t>(file.find("model.embed_tokens.weight")->offset));
+  EXPECT_EQ(model.weights().output.bytes().data(), model.weights().embedding.bytes().data());
+}
+
+TEST(LoadCausalLM, ReportsProgressToTheEnd) {
+  for (const char* name : {"llama-mha", "llama-sharded", "llama-tied"}) {
+    std::vector<LoadProgress> steps;
+    std::vector<std::string> tensors;
+    load_causal_lm(fixture(name), {.threads = 1, .preload = true, .progress = [&](const LoadProgress& progress) {
+                                     steps.push_back(progress);
+                                     tensors.emplace_back(progress.tensor);
+                                   }});
+    ASSERT_GE(steps.size(), 10u) << name;
+    std::size_t before = 0;
+    for (const LoadProgress& step : steps) {
+      EXPECT_GT(step.bytes_done, before);
+      EXPECT_EQ(step.bytes_total, steps.front().bytes_total);
+      before = step.bytes_done;
+    }
+    EXPECT_EQ(before, steps.back().bytes_total) << name;
+    EXPECT_EQ(tensors.front(), "model.embed_tokens.weight");
+    std::sort(tensors.begin(), tensors.end());
+    EXPECT_EQ(std::adjacent_find(tensors.begin(), tensors.end()), tensors.end());
+  }
+}
+
+TEST(LoadCausalLM, AnExceptionFromProgressEndsIt) {
+  for (int last = 1; last < 5; ++last) {
+    int calls = 0;
+    const auto load = [&] {
+      load_causal_lm(fixture("llama-mha"), {.progress = [&](const LoadProgress&) {
+                       if (++calls == last) throw std::domain_error("no more");
+                     }});
+    };
+    EXPECT_THROW(load(), std::domain_error);
+    EXPECT_EQ(calls, last);
+  }
+}
+
+TEST(LoadCausalLM, StopsWhenAskedTo) {
+  std::stop_source stop;
+  const auto load = [&] {
+    load_causal_lm(fixture("llama-mha"), {.progress =
+                                              [&](const LoadProgress& progress) {
+                                                if (progress.tensor == "model.norm.weight") stop.request_stop();
+                                              },
+                                          .stop = stop.get_token()});
+  };
+  EXPECT_EQ(message_of<Cancelled>(load), "loading was stopped before lm_head.weight");
+  EXPECT_EQ(message_of<Cancelled>(load), "loading was stopped before model.embed_tokens.weight");
+}
+
+class CountingExecutor final : public Executor {
+ public:
+  std::size_t concurrency() const noexcept override { return 3; }
+  void run(std::size_t tasks, FunctionRef<void(std::size_t)> task) override {
+    ++runs;
+    for (std::size_t i = tasks; i-- > 0;) task(i);
+  }
+  std::atomic<int> runs{0};
+};
+
+TEST(LoadCausalLM, RunsOnTheHostsExecutor) {
+  const std::vector<TokenId> ids = some_ids(70, 128);
+  const auto executor = std::make_shared<CountingExecutor>();
+  const CausalLM model = load_causal_lm(fixture("llama-mha"), {.executor = executor});
+  EXPECT_EQ(&model.executor(), executor.get());
+  const Observed observed = observe(model, ids);
+  EXPECT_GT(executor->runs, 0);
+  EXPECT_TRUE(same_bits(observed, observe(load_causal_lm(fixture("llama-mha"), {.threads = 1}), ids)));
+}
+
+TEST(LoadCausalLM, MakesAsManyThreadsAsAskedFor) {
+  for (const std::size_t threads : {1u, 2u, 3u})
+    EXPECT_EQ(load_causal_lm(fixture("llama-mha"), {.threads = threads}).executor().concurrency(), threads);
+}
+
+TEST(LoadCausalLM, TakesTheTokenizerUnlessToldNotTo) {
+  const CheckpointCopy copy;
+  const auto tokenizers = std::filesystem::path(WEFT_TESTS_DIR) / "fixtures" / "tokenizers";
+  std::filesystem::copy_file(tokenizers / "bare" / "tokenizer.model", copy.path() / "tokenizer.model");
+  EXPECT_TRUE(copy.load().has_tokenizer());
+  const CausalLM without = copy.load({.tokenizer = false});
+  EXPECT_FALSE(without.has_tokenizer());
+  EXPECT_EQ(message_of<TokenizerError>([&] { without.tokenizer(); }),
+            copy.path().string() + ": the checkpoint was loaded without a tokenizer");
+}
+
+TEST(LoadCausalLM, RefusesTokenizersThatAreNotBuilt) {
+  const CheckpointCopy copy;
+  copy.write("tokenizer.json", "{}");
+  EXPECT_THAT(message_of<UnsupportedError>([&] { copy.load(); }), StartsWith(copy.file("tokenizer.json") + ": "));
+  EXPECT_FALSE(copy.load({.tokenizer = false}).has_tokenizer());
+}
+
+TEST(LoadCausalLM, RunsAFamilyOfTheCallers) {
+  constexpr auto rename = [](std::string_view type) {
+    DecoderArchitecture own = arch::llama;
+    own.model_type = type;
+    return own;
+  };
+  static constexpr DecoderArchitecture alpaca = rename("alpaca");
+  static constexpr std::array<const DecoderArchitecture*, 1> own{&alpaca};
+  const CheckpointCopy copy;
+  copy.set_config("model_type", "alpaca");
+  EXPECT_THAT(message_of<UnsupportedError>([&] { copy.load(); }),
+              AllOf(StartsWith(copy.file("config.json")), HasSubstr("\"alpaca\""), HasSubstr("llama, mistral")));
+  const CausalLM model = copy.load({.architectures = own});
+  EXPECT_EQ(model.model_type(), "alpaca");
+  const std::vector<TokenId> ids = some_ids(9, 128);
+  EXPECT_TRUE(same_bits(observe(model, ids), observe(load_causal_lm(fixture("llama-mha"), {.threads = 1}), ids)));
+}
+
+// -- What older programs wrote.
+
+/// Changes a copy of a fixture in a way that must not change what it computes.
+void expect_the_same(std::string_view name, const std::function<void(const CheckpointCopy&)>& change) {
+  const CheckpointCopy copy(name);
+  change(copy);
+  const CausalLM expected = load_causal_lm(fixture(name), {.threads = 1});
+  const std::vector<TokenId> ids = some_ids(30, expected.config().vocab);
+  std::size_t done = 0;
+  std::size_t total = 1;
+  const CausalLM model = copy.load({.progress = [&](const LoadProgress& progress) {
+    done = progress.bytes_done;
+    total = progress.bytes_total;
+  }});
+  EXPECT_TRUE(same_bits(observe(model, ids), observe(expected, ids)));
+  EXPECT_EQ(done, total);
+}
+
+TEST(OlderCheckpoints, TorchDtype) {
+  expect_the_same("llama-mha", [](const CheckpointCopy& copy) {
+    copy.edit_config([](json& config) {
+      config.erase("dtype");
+      config["torch_dtype"] = "float32";
+    });
+  });
+}
+
+TEST(OlderCheckpoints, RotaryFrequenciesAmongTheTensors) {
+  expect_the_same("llama-mha", [](const CheckpointCopy& copy) {
+    copy.edit_tensors([](CheckpointCopy::Tensors& tensors) {
+      for (const char* layer : {"0", "1"})
+        tensors.emplace_back(detail::concat("model.layers.", layer, ".self_attn.rotary_emb.inv_freq"),
+                             zeros(DType::f32, {4}));
+    });
+  });
+}
+
+TEST(OlderCheckpoints, AnOutputHeadAlthoughItIsTied) {
+  expect_the_same("llama-tied", [](const CheckpointCopy& copy) {
+    copy.edit_tensors([](CheckpointCopy::Tensors& tensors) {
+      const AnyTensor embedding = find_tensor(tensors, "model.embed_tokens.weight");
+      tensors.emplace_back("lm_head.weight", zeros(DType::f32, embedding.shape()));
+    });
+  });
+}
+
+TEST(OlderCheckpoints, FirstLlamaStyle) {
+  expect_the_same("llama-mha", [](const CheckpointCopy& copy) {
+    copy.edit_config([](json& config) {
+      for (const char* key : {"num_key_value_heads", "head_dim", "rope_theta", "rope_scaling", "attention_bias",
+                              "mlp_bias", "tie_word_embeddings"})
+        config.erase(key);
+      config["max_sequence_length"] = 256;
+      config["pad_token_id"] = -1;
+      config["max_position_embeddings"] = nullptr;
+    });
+    copy.remove("generation_config.json");
+    EXPECT_EQ(copy.load().config().context, 2048u);
+  });
+}
+
+TEST(OlderCheckpoints, NullHeadDim) {
+  expect_the_same("mistral-window",
+                  [](const CheckpointCopy& copy) { copy.edit_config([](json& config) { config.erase("head_dim"); }); });
+}
+
+TEST(OlderCheckpoints, LinearScalingUnderTheOldKeyAlone) {
+  expect_the_same("llama-linear-rope", [](const CheckpointCopy& copy) {
+    copy.set_config("rope_scaling", {{"type", "linear"}, {"factor", 4.0}});
+  });
+}
+
+// -- Files that are not there or are not what they say.
+
+TEST(BadCheckpoint, NothingThere) {
+  const TemporaryDirectory directory;
+  const std::string nowhere = (directory.path() / "nowhere").string();
+  EXPECT_EQ(message_of<FormatError>([&] { load_causal_lm(nowhere); }),
+            nowhere + ": there is no such file or directory");
+  EXPECT_EQ(message_of<FormatError>([&] { load_causal_lm(directory.path()); }),
+            directory.path().string() + ": there is no config.json");
+}
+
+TEST(BadCheckpoint, NoWeights) {
+  const CheckpointCopy copy;
+  copy.remove("model.safetensors");
+  EXPECT_EQ(message_of<FormatError>([&] { copy.load(); }),
+            copy.path().string() + ": there is neither model.safetensors nor model.safetensors.index.json");
+  copy.write("pytorch_model.bin", "pickled");
+  EXPECT_THAT(message_of<UnsupportedError>([&] { copy.load(); }), StartsWith(copy.file("pytorch_model.bin")));
+}
+
+TEST(BadCheckpoint, AShardIsMissing) {
+  const CheckpointCopy copy("llama-sharded");
+  copy.remove("model-00003-of-00005.safetensors");
+  EXPECT_THAT(message_of<FormatError>([&] { copy.load(); }),
+              AllOf(StartsWith(copy.file("model.safetensors.index.json")),
+                    HasSubstr("model-00003-of-00005.safetensors that it names is missing")));
+}
+
+TEST(BadCheckpoint, ConfigIsNoJson) {
+  const CheckpointCopy copy;
+  for (const char* text : {"", "{", "[]", "{\"model_type\": \"llama\",}", "\xff"}) {
+    copy.write("config.json", text);
+    EXPECT_THAT(message_of<FormatError>([&] { copy.load(); }), StartsWith(copy.file("config.json"))) << text;
+  }
+}
+
+TEST(BadCheckpoint, EmptyWeights) {
+  const CheckpointCopy copy;
+  copy.write("model.safetensors", "");
+  EXPECT_EQ(message_of<FormatError>([&] { copy.load(); }), copy.file("model.safetensors") + ": the file is empty");
+}
+
+TEST(BadCheckpoint, WeightsCutOffAnywhere) {
+  const CheckpointCopy copy;
+  const std::string whole = read_file(copy.path() / "model.safetensors");
+  for (const std::size_t length : {std::size_t{1}, std::size_t{7}, std::size_t{8}, std::size_t{9}, std::size_t{500},
+                                   whole.size() / 2, whole.size() - 4, whole.size() - 1}) {
+    copy.write("model.safetensors", whole.substr(0, length));
+    EXPECT_THAT(message_of<FormatError>([&] { copy.load(); }), StartsWith(copy.file("model.safetensors"))) << length;
+  }
+  copy.write("model.safetensors", whole + "x");
+  EXPECT_THAT(message_of<FormatError>([&] { copy.load(); }), HasSubstr("the tensors end at byte"));
+}
+
+TEST(BadCheckpoint, WeightsThatLieAboutTheirHeader) {
+  const CheckpointCopy copy;
+  const std::string whole = read_file(copy.path() / "model.safetensors");
+  for (const char byte : {'\xff', '\x7f', '\x01'}) {
+    std::string lying = whole;
+    lying[7] = byte;
+    copy.write("model.safetensors", lying);
+    EXPECT_THAT(message_of<FormatError>([&] { copy.load(); }),
+                StartsWith(copy.file("model.safetensors") + ": byte 0: the header length says"));
+  }
+  std::string swapped = whole;
+  const std::size_t shape = swapped.find("\"shape\":[128,32]");
+  ASSERT_NE(shape, std::string::npos);
+  swapped.replace(shape, 16, "\"shape\":[129,32]");
+  copy.write("model.safetensors", swapped);
+  EXPECT_THAT(message_of<FormatError>([&] { copy.load(); }), HasSubstr("takes 16512 bytes, the offsets span 16384"));
+}
+
+TEST(BadCheckpoint, ATensorIsMissing) {
+  for (const char* name : {"model.embed_tokens.weight", "lm_head.weight", "model.norm.weight",
+                           "model.layers.1.self_attn.k_proj.weight", "model.layers.0.mlp.down_proj.weight"}) {
+    const CheckpointCopy copy;
+    copy.edit_tensors([&](CheckpointCopy::Tensors& tensors) {
+      std::erase_if(tensors, [&](const auto& entry) { return entry.first == name; });
+    });
+    EXPECT_EQ(message_of<FormatError>([&] { copy.load(); }),
+              copy.path().string() + ": the tensor " + name + " is missing");
+  }
+}
+
+TEST(BadCheckpoint, ATensorTooMany) {
+  for (const char* name : {"model.layers.2.input_layernorm.weight", "model.layers.0.self_attn.q_proj.bias", "extra",
+                           "model.layers.x.self_attn.rotary_emb.inv_freq"}) {
+    const CheckpointCopy copy;
+    copy.edit_tensors([&](CheckpointCopy::Tensors& tensors) { tensors.emplace_back(name, zeros(DType::f32, {32})); });
+    EXPECT_EQ(message_of<FormatError>([&] { copy.load(); }),
+              copy.file("model.safetensors") + ": tensor " + name +
+                  ": a llama model with this config.json has no such tensor");
+  }
+}
+
+TEST(BadCheckpoint, ATensorOfAnotherType) {
+  for (const char* name : {"model.norm.weight", "lm_head.weight"})
+    for (const DType dtype : {DType::i32, DType::i8, DType::f64}) {
+      const CheckpointCopy copy;
+      copy.edit_tensors([&](CheckpointCopy::Tensors& tensors) {
+        AnyTensor& tensor = find_tensor(tensors, name);
+        tensor = zeros(dtype, tensor.shape());
+      });
+      EXPECT_EQ(message_of<FormatError>([&] { copy.load(); }),
+                copy.file("model.safetensors") + ": tensor " + name + " has element type " +
+                    std::string(weft::name(dtype)) + ", expected f32, f16 or bf16");
+    }
+}
+
+TEST(BadCheckpoint, ATensorOfAnotherShape) {
+  for (const Shape& shape : {Shape{16, 64}, Shape{1024}, Shape{32, 32, 1}, Shape{32, 33}}) {
+    const CheckpointCopy copy;
+    copy.edit_tensors([&](CheckpointCopy::Tensors& tensors) {
+      find_tensor(tensors, "model.layers.1.self_attn.o_proj.weight") = zeros(DType::f32, shape);
+    });
+    EXPECT_EQ(message_of<ConfigError>([&] { copy.load(); }),
+              copy.file("model.safetensors") + ": tensor model.layers.1.self_attn.o_proj.weight has shape " +
+                  to_string(shape) + ", config.json says (32, 32)");
+  }
+}
+
+// -- A config that contradicts the weights, itself or reason.
+
+TEST(ConfigAgainstWeights, EverySize) {
+  const std::vector<std::pair<const char*, int>> wrong{
+      {"vocab_size", 127},        {"vocab_size", 129},        {"hidden_size", 64}, {"intermediate_size", 81},
+      {"num_attention_heads", 8}, {"num_key_value_heads", 2}, {"head_dim", 16}};
+  for (const auto& [key, value] : wrong) {
+    const CheckpointCopy copy;
+    copy.set_config(key, value);
+    EXPECT_THAT(message_of<ConfigError>([&] { copy.load(); }),
+                AllOf(StartsWith(copy.file("model.safetensors") + ": tensor "), HasSubstr(", config.json says (")))
+        << key;
+  }
+}
+
+TEST(ConfigAgainstWeights, NumberOfLayers) {
+  const CheckpointCopy copy;
+  copy.set_config("num_hidden_layers", 1);
+  EXPECT_THAT(message_of<FormatError>([&] { copy.load(); }),
+              AllOf(HasSubstr("tensor model.layers.1."), HasSubstr("has no such tensor")));
+  // Nothing is allocated for what is not in the file.
+  for (const std::int64_t layers : {std::int64_t{3}, std::int64_t{1} << 31}) {
+    copy.set_config("num_hidden_layers", layers);
+    EXPECT_EQ(message_of<FormatError>([&] { copy.load(); }),
+              copy.path().string() + ": the tensor model.layers.2.input_layernorm.weight is missing");
+  }
+}
+
+TEST(ConfigAgainstWeights, BiasesAndTiedEmbeddings) {
+  const CheckpointCopy copy;
+  for (const char* key : {"attention_bias", "mlp_bias"}) {
+    copy.set_config(key, true);
+    EXPECT_THAT(message_of<FormatError>([&] { copy.load(); }), HasSubstr(".bias is missing"));
+    copy.set_config(key, false);
+  }
+  const CheckpointCopy tied("llama-tied");
+  tied.set_config("tie_word_embeddings", false);
+  EXPECT_EQ(message_of<FormatError>([&] { tied.load(); }),
+            tied.path().string() + ": the tensor lm_head.weight is missing");
+  const CheckpointCopy biased("llama-bias");
+  biased.set_config("mlp_bias", false);
+  EXPECT_THAT(message_of<FormatError>([&] { biased.load(); }), HasSubstr("mlp.down_proj.bias: a llama model"));
+}
+
+TEST(ConfigAgainstWeights, TokenIdsOutsideTheVocabulary) {
+  const CheckpointCopy copy;
+  copy.edit_json("generation_config.json", [](json& config) { config["eos_token_id"] = {2, 128}; });
+  EXPECT_THAT(message_of<ConfigError>([&] { copy.load(); }),
+              AllOf(StartsWith(copy.file("generation_config.json") + ": eos_token_id[1]"),
+                    HasSubstr("token id 128 is outside the vocabulary of 128")));
+}
+
+template <class E>
+void expect_config_error(const char* key, const json& value, std::string_view message,
+                         std::string_view name = "llama-mha") {
+  const CheckpointCopy copy(name);
+  copy.edit_config([&](json& config) {
+    if (value.is_discarded()) {
+      config.erase(key);
+    } else {
+      config[key] = value;
+    }
+  });
+  EXPECT_THAT(message_of<E>([&] { copy.load(); }),
+              AllOf(StartsWith(copy.file("config.json") + ": "), HasSubstr(std::string(message))))
+      << key << ": " << value;
+}
+const json absent = json(json::value_t::discarded);
+
+TEST(BadConfig, SizesThatAreNone) {
+  for (const char* key : {"vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads",
+                          "num_key_value_heads", "head_dim", "max_position_embeddings"}) {
+    const std::string where = std::string(key) + " (byte ";
+    expect_config_error<ConfigError>(key, 0, where);
+    expect_config_error<ConfigError>(key, -4, "expected a number from 1 to 2147483648, found -4");
+    expect_config_error<ConfigError>(key, (std::int64_t{1} << 31) + 1, "found 2147483649");
+    expect_config_error<ConfigError>(key, std::numeric_limits<std::int64_t>::max(), where);
+    expect_config_error<FormatError>(key, 32.0, "expected an integer, found a number");
+    expect_config_error<FormatError>(key, 1e30, where);
+    expect_config_error<FormatError>(key, std::numeric_limits<std::uint64_t>::max(), where);
+    expect_config_error<FormatError>(key, "32", "expected an integer, found a string");
+    expect_config_error<FormatError>(key, true, where);
+    expect_config_error<FormatError>(key, json::array({32}), where);
+  }
+  for (const char* key : {"vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads"})
+    for (const json& value : {absent, json()})
+      expect_config_error<ConfigError>(key, value, "the key \"" + std::string(key) + "\" is missing");
+}
+
+TEST(BadConfig, SizesThatDoNotDivide) {
+  expect_config_error<ConfigError>("num_key_value_heads", 3,
+                                   "num_attention_heads 4 is not a multiple of num_key_value_heads 3");
+  expect_config_error<ConfigError>("num_attention_heads", 5,
+                                   "hidden_size 32 is not a multiple of num_attention_heads 5", "mistral-window");
+  expect_config_error<ConfigError>("head_dim", 7, "head_dim 7 is odd");
+}
+
+TEST(BadConfig, NormEpsilon) {
+  expect_config_error<ConfigError>("rms_norm_eps", absent, "the key \"rms_norm_eps\" is missing");
+  expect_config_error<ConfigError>("rms_norm_eps", json(), "the key \"rms_norm_eps\" is missing");
+  expect_config_error<ConfigError>("rms_norm_eps", -1e-5, "rms_norm_eps");
+  expect_config_error<ConfigError>("rms_norm_eps", 1e300, "the number does not fit a float");
+  expect_config_error<FormatError>("rms_norm_eps", "1e-5", "expected a number, found a string");
+  for (const char* number : {"NaN", "Infinity"}) {
+    const CheckpointCopy copy;
+    std::string text = read_file(copy.path() / "config.json");
+    text.replace(text.find("1e-05"), 5, number);
+    copy.write("config.json", text);
+    EXPECT_THAT(message_of<FormatError>([&] { copy.load(); }),
+                AllOf(StartsWith(copy.file("config.json")), HasSubstr("NaN and Infinity are no JSON numbers")));
+  }
+}
+
+TEST(BadConfig, ModelType) {
+  expect_config_error<UnsupportedError>("model_type", "falcon",
+                                        "the model type \"falcon\" is not supported (llama, mistral are)");
+  expect_config_error<FormatError>("model_type", absent, "the key \"model_type\" is missing");
+  expect_config_error<FormatError>("model_type", 7, "expected a string");
+}
+
+TEST(BadConfig, Activation) {
+  expect_config_error<UnsupportedError>("hidden_act", "xielu", "the activation \"xielu\" is not supported");
+  expect_config_error<ConfigError>("hidden_act", absent, "the key \"hidden_act\" is missing");
+}
+
+TEST(BadConfig, Rope) {
+  expect_config_error<UnsupportedError>("rope_scaling", {{"rope_type", "yarn"}, {"factor", 4.0}},
+                                        "the rope type \"yarn\" is not supported");
+  expect_config_error<UnsupportedError>("rope_scaling", {{"type", "dynamic"}, {"factor", 4.0}}, "\"dynamic\"");
+  expect_config_error<UnsupportedError>("rope_parameters", {{"rope_type", "longrope"}, {"rope_theta", 1e4}},
+                                        "rope_parameters (byte ");
+  expect_config_error<UnsupportedError>("rope_scaling", {{"type", "linear"}, {"factor", 4.0}, {"beta_fast", 32}},
+                                        "\"beta_fast\" is not understood");
+  expect_config_error<ConfigError>("rope_scaling", {{"type", "linear"}}, "the key \"factor\" is missing");
+  expect_config_error<ConfigError>("rope_scaling", {{"type", "linear"}, {"factor", 0.0}}, "factor is 0");
+  expect_config_error<FormatError>("rope_scaling", {{"type", "linear"}, {"factor", "4"}}, "rope_scaling.factor");
+  expect_config_error<FormatError>("rope_scaling", "linear", "expected an object");
+  expect_config_error<ConfigError>("rope_theta", 0, "theta is 0");
+  expect_config_error<ConfigError>("rope_theta", -10000.0, "theta is -10000");
+  json llama3{{"rope_type", "llama3"},
+              {"factor", 8.0},
+              {"low_freq_factor", 1.0},
+              {"high_freq_factor", 4.0},
+              {"original_max_position_embeddings", 64}};
+  for (const char* key : {"factor", "low_freq_factor", "high_freq_factor", "original_max_position_embeddings"}) {
+    json without = llama3;
+    without.erase(key);
+    expect_config_error<ConfigError>("rope_scaling", without, "the key \"" + std::string(key) + "\" is missing");
+  }
+  llama3["high_freq_factor"] = 1.0;
+  expect_config_error<ConfigError>("rope_scaling", llama3, "must be above low_freq_factor");
+}
+
+TEST(BadConfig, KeysThatNobodyKnows) {
+  expect_config_error<UnsupportedError>("logit_scale", 0.5, "the key \"logit_scale\" is not understood");
+  expect_config_error<UnsupportedError>("sliding_window", 16, "the key \"sliding_window\" is not understood");
+  expect_config_error<UnsupportedError>("quantization_config", {{"quant_method", "gptq"}},
+                                        "the key \"quantization_config\" is not understood");
+  expect_config_error<ConfigError>("sliding_window", 0, "sliding_window", "mistral-window");
+  expect_config_error<FormatError>("tie_word_embeddings", 1, "expected a boolean");
+  expect_config_error<FormatError>("attention_bias", "yes", "expected a boolean");
+  // What says nothing is no reason to refuse a model.
+  const CheckpointCopy copy;
+  copy.edit_config([](json& config) {
+    config["logit_scale"] = nullptr;
+    config["use_qk_norm"] = false;
+    config["final_soft_cap"] = 0.0;
+    config["quantization_config"] = nullptr;
+    config["_private"] = 3;
+    config["extra_layers"] = json::array();
+    config["note"] = "";
+  });
+  EXPECT_EQ(copy.load().config().vocab, 128u);
+}
+
+// -- Weights that are no numbers are found when a token is to be chosen.
+
+TEST(BadWeights, NanIsFoundBySampling) {
+  for (const char* name : {"lm_head.weight", "model.layers.0.self_attn.v_proj.weight", "model.norm.weight",
+                           "model.layers.1.mlp.up_proj.weight"})
+    for (const cpu::Kernels* kernels : all_kernels()) {
+      const CheckpointCopy copy;
+      copy.edit_tensors([&](CheckpointCopy::Tensors& tensors) {
+        AnyTensor& tensor = find_tensor(tensors, name);
+        tensor = with_element(tensor, 5, std::numeric_limits<float>::quiet_NaN());
+      });
+      const CausalLM model = copy.load({.kernels = kernels});
+      Session session(model);
+      const std::span<const float> logits = session.forward(some_ids(5, 128));
+      for (const float temperature : {0.f, 1.f}) {
+        Sampler sampler({.temperature = temperature}, logits.size());
+        EXPECT_THAT(message_of<NumericError>([&] { sampler(logits); }), AllOf(StartsWith("logit["), HasSubstr("nan")))
+            << name << " " << kernels->name;
+      }
+    }
+}
+
+}  // namespace

@@ -1,0 +1,1 @@
+#error "weft::ops must not need this library"
