@@ -9,6 +9,8 @@
 #include <cstdint>
 #include <vector>
 
+#include <weft/core/dtype.hpp>
+#include <weft/core/executor.hpp>
 #include <weft/core/memory.hpp>
 #include <weft/core/thread_pool.hpp>
 #include <weft/cpu/dispatch.hpp>
@@ -30,39 +32,36 @@ void keep(const T& value) {
   asm volatile("" : : "r,m"(value) : "memory");
 }
 
-// Independent chains of the widest multiply-add, as many as hide its latency, without any memory.
-constexpr std::size_t chains = 12;
-constexpr std::size_t rounds = 200000;
+// Independent chains of the widest multiply-add, more than hide its latency (6 cycles, two a cycle), without any
+// memory. What the compiler must not know to be equal it could calculate once.
+constexpr std::size_t chains = 24;
+constexpr std::size_t rounds = 100000;
 
-/// Operations of one round of float multiply-adds.
-inline double flops_per_round_f32() {
-  return 2.0 * static_cast<double>(chains * (weft::cpu::supported(weft::cpu::Isa::avx512) ? 16 : 8));
-}
+#define BENCH_SPIN(name, type, zero, operand, multiply)                         \
+  inline void name() {                                                          \
+    type sums[chains];                                                          \
+    WEFT_UNROLL                                                                 \
+    for (std::size_t j = 0; j < chains; ++j) {                                  \
+      sums[j] = zero;                                                           \
+      asm volatile("" : "+v"(sums[j]));                                         \
+    }                                                                           \
+    auto one = operand;                                                         \
+    asm volatile("" : "+v"(one));                                               \
+    for (std::size_t i = 0; i < rounds; ++i) {                                  \
+      WEFT_UNROLL                                                               \
+      for (std::size_t j = 0; j < chains; ++j) sums[j] = multiply;              \
+      asm volatile("" : : "v"(sums[0]));                                        \
+    }                                                                           \
+    WEFT_UNROLL                                                                 \
+    for (std::size_t j = 0; j < chains; ++j) asm volatile("" : : "v"(sums[j])); \
+  }
 
 #if WEFT_X86_64
-WEFT_BEGIN_TARGET("avx512f,avx512bw,avx512vl,avx512dq,avx512bf16,avx2,fma,f16c")
-inline void spin_bf16() {
-  __m512 sums[chains];
-  for (auto& sum : sums) sum = _mm512_setzero_ps();
-  const auto one = reinterpret_cast<__m512bh>(_mm512_set1_epi32(0x3f803f80));
-  for (std::size_t i = 0; i < rounds; ++i) {
-    WEFT_UNROLL
-    for (std::size_t j = 0; j < chains; ++j) sums[j] = _mm512_dpbf16_ps(sums[j], one, one);
-    asm volatile("" : : "v"(sums[0]), "v"(sums[chains - 1]));
-  }
-  for (auto& sum : sums) asm volatile("" : : "v"(sum));
-}
-inline void spin_avx512() {
-  __m512 sums[chains];
-  for (auto& sum : sums) sum = _mm512_setzero_ps();
-  const __m512 one = _mm512_set1_ps(1.f);
-  for (std::size_t i = 0; i < rounds; ++i) {
-    WEFT_UNROLL
-    for (std::size_t j = 0; j < chains; ++j) sums[j] = _mm512_fmadd_ps(one, one, sums[j]);
-    asm volatile("" : : "v"(sums[0]), "v"(sums[chains - 1]));
-  }
-  for (auto& sum : sums) asm volatile("" : : "v"(sum));
-}
+WEFT_BEGIN_TARGET("avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx512bf16,avx2,fma,f16c")
+BENCH_SPIN(spin_i8, __m512i, _mm512_setzero_si512(), _mm512_set1_epi8(1), _mm512_dpbusd_epi32(sums[j], one, one))
+BENCH_SPIN(spin_bf16, __m512, _mm512_setzero_ps(), _mm512_set1_epi32(0x3f803f80),
+           _mm512_dpbf16_ps(sums[j], reinterpret_cast<__m512bh>(one), reinterpret_cast<__m512bh>(one)))
+BENCH_SPIN(spin_avx512, __m512, _mm512_setzero_ps(), _mm512_set1_ps(1.f), _mm512_fmadd_ps(one, one, sums[j]))
 inline void read_all(const std::byte* data, std::size_t bytes) {
   __m512i a = _mm512_setzero_si512(), b = a, c = a, d = a;
   for (std::size_t i = 0; i + 256 <= bytes; i += 256) {
@@ -75,39 +74,36 @@ inline void read_all(const std::byte* data, std::size_t bytes) {
 }
 WEFT_END_TARGET
 WEFT_BEGIN_TARGET("avx2,fma,f16c")
-inline void spin_avx2() {
-  __m256 sums[chains];
-  for (auto& sum : sums) sum = _mm256_setzero_ps();
-  const __m256 one = _mm256_set1_ps(1.f);
-  for (std::size_t i = 0; i < rounds; ++i) {
-    WEFT_UNROLL
-    for (std::size_t j = 0; j < chains; ++j) sums[j] = _mm256_fmadd_ps(one, one, sums[j]);
-    asm volatile("" : : "v"(sums[0]), "v"(sums[chains - 1]));
-  }
-  for (auto& sum : sums) asm volatile("" : : "v"(sum));
-}
+BENCH_SPIN(spin_avx2, __m256, _mm256_setzero_ps(), _mm256_set1_ps(1.f), _mm256_fmadd_ps(one, one, sums[j]))
 WEFT_END_TARGET
 #endif
+#undef BENCH_SPIN
 
-/// Operations per second of all threads of `pool` together; 0 where the processor has no such instruction.
+/// Operations per second of all threads of `pool` together in products of f32, bf16 or i8; 0 where the processor has no
+/// such instruction.
 inline double peak_flops(weft::Executor& pool, weft::DType dtype) {
 #if WEFT_X86_64
   void (*spin)() = nullptr;
-  double operations = flops_per_round_f32();
+  double lanes = 16;
   if (dtype == weft::DType::bf16) {
     if (!weft::cpu::supported(weft::cpu::Isa::avx512_bf16)) return 0.0;
     spin = spin_bf16;
-    operations *= 2.0;
+    lanes = 32;
+  } else if (dtype == weft::DType::i8) {
+    if (!weft::cpu::supported(weft::cpu::Isa::avx512_vnni)) return 0.0;
+    spin = spin_i8;
+    lanes = 64;
   } else if (weft::cpu::supported(weft::cpu::Isa::avx512)) {
     spin = spin_avx512;
   } else if (weft::cpu::supported(weft::cpu::Isa::avx2)) {
     spin = spin_avx2;
+    lanes = 8;
   } else {
     return 0.0;
   }
   const double begin = now();
   pool.run(pool.concurrency(), [&](std::size_t) { spin(); });
-  return operations * static_cast<double>(rounds * pool.concurrency()) / (now() - begin);
+  return 2.0 * lanes * static_cast<double>(chains * rounds * pool.concurrency()) / (now() - begin);
 #else
   static_cast<void>(pool);
   static_cast<void>(dtype);

@@ -13,7 +13,8 @@ install(EXPORT weftOpsTargets NAMESPACE weft:: DESTINATION "${weft_package_dir}"
 if(NOT WEFT_OPS_ONLY)
   install(TARGETS weft EXPORT weftTargets)
   install(EXPORT weftTargets NAMESPACE weft:: DESTINATION "${weft_package_dir}")
-  install(FILES "${PROJECT_SOURCE_DIR}/cmake/FindSentencePiece.cmake" DESTINATION "${weft_package_dir}")
+  install(FILES "${PROJECT_SOURCE_DIR}/cmake/FindSentencePiece.cmake" "${PROJECT_SOURCE_DIR}/cmake/FindPCRE2.cmake"
+                "${PROJECT_SOURCE_DIR}/cmake/Findutf8proc.cmake" DESTINATION "${weft_package_dir}")
 endif()
 
 configure_package_config_file("${PROJECT_SOURCE_DIR}/cmake/weftConfig.cmake.in" "${PROJECT_BINARY_DIR}/weftConfig.cmake"

@@ -40,7 +40,7 @@ case ${CXX:-} in
 esac
 install_compiler
 install_missing cmake=cmake make=make libeigen3-dev=eigen3/Eigen/Core nlohmann-json3-dev=nlohmann/json.hpp \
-  libsentencepiece-dev=sentencepiece_processor.h libcli11-dev=CLI/CLI.hpp \
+  libsentencepiece-dev=sentencepiece_processor.h libpcre2-dev=pcre2.h libutf8proc-dev=utf8proc.h libcli11-dev=CLI/CLI.hpp \
   libgtest-dev=gtest/gtest.h libgmock-dev=gmock/gmock.h
 [ $bench = OFF ] || install_missing libbenchmark-dev=benchmark/benchmark.h
 

@@ -33,6 +33,8 @@ struct Options {
   weft::LoadOptions load{};
   std::string cache = "f32";
   std::string compute = "native";
+  std::string weights;
+  bool in_place = false;
   bool greedy = false;
   bool echo = false;
   bool log_probabilities = false;
@@ -66,6 +68,9 @@ void declare(CLI::App& app, Options& o) {
   app.add_option("--compute", o.compute, "native: in the weights' type where the processor can; f32: always float")
       ->check(CLI::IsMember({"native", "f32"}))
       ->capture_default_str();
+  app.add_option("--weights", o.weights, "Quantise matrices to this type while loading")
+      ->check(CLI::IsMember({"f32", "f16", "bf16", "q8_0", "q4_0", "q4_1", "q5_0", "q5_1", "q4_k", "q5_k", "q6_k"}));
+  app.add_flag("--in-place", o.in_place, "Use the weights from the mapped file: starts at once, runs slower");
   app.add_flag("--echo", o.echo, "Print the prompt before the text");
   app.add_flag("--log-probabilities", o.log_probabilities, "List every token with its log-probability on stderr");
   app.add_flag("-q,--quiet", o.quiet, "No loading bar and no figures");
@@ -120,7 +125,9 @@ void report(const weft::Generation& generation, std::size_t stored_tokens) {
 
 int run(Options& o) {
   o.load.compute = o.compute == "f32" ? weft::Compute::f32 : weft::Compute::native;
-  o.session.cache = o.cache == "f16" ? weft::DType::f16 : o.cache == "bf16" ? weft::DType::bf16 : weft::DType::f32;
+  o.session.cache = weft::dtype_named(o.cache);
+  if (!o.weights.empty()) o.load.weights = weft::dtype_named(o.weights);
+  if (o.in_place) o.load.load = weft::Load::in_place;
   if (o.prompt == "-") o.prompt.assign(std::istreambuf_iterator<char>(std::cin), {});
   const weft::CausalLM model = load(o);
   weft::Generator generate(model, sampling_of(o, model.generation_config()), o.session);

@@ -75,4 +75,22 @@ TEST(AnyTensor, VisitFindsTheElementType) {
   EXPECT_EQ(sum, 15.0);
 }
 
+TEST(AnyTensor, BlockFormatsTakeWholeRowsAndPanelsWholeUnits) {
+  const AnyTensor rows = AnyTensor::make(DType::q4_0, {3, 64}, [](auto) {});
+  EXPECT_EQ(rows.bytes().size(), 3 * 36u);
+  EXPECT_EQ(rows.layout(), Layout::rows);
+  EXPECT_THROW(AnyTensor::make(DType::q4_0, {3, 33}, [](auto) {}), ShapeError);
+  const AnyTensor panels = AnyTensor::make(
+      DType::q4_0, {3, 32}, [](auto) {}, Layout::panels);
+  EXPECT_EQ(panels.bytes().size(), 32 * 20u);
+  EXPECT_EQ(panels.extent(0), 3u);
+  EXPECT_THROW(AnyTensor::make(
+                   DType::f32, {3, 32, 1}, [](auto) {}, Layout::panels),
+               ShapeError);
+  EXPECT_THROW(AnyTensor::make(
+                   DType::f32, {3, 32}, [](auto) {}, Layout::panels)
+                   .elements<float>(),
+               ShapeError);
+}
+
 }  // namespace

@@ -35,6 +35,22 @@ TEST(DType, NamesAreThoseOfTheField) {
   EXPECT_EQ(names, "f32 f16 bf16 f64 i8 u8 i32 i64 bool ");
 }
 
+TEST(DType, AreFoundByTheirNames) {
+  for (const DType dtype : all) EXPECT_EQ(dtype_named(name(dtype)), dtype);
+  EXPECT_EQ(dtype_named("q4_k"), DType::q4_k);
+  EXPECT_THROW(dtype_named("q4"), UnsupportedError);
+  EXPECT_THROW(dtype_named(""), UnsupportedError);
+}
+
+TEST(DType, BlockFormatsTakeWholeBlocksAndHaveNoElementType) {
+  EXPECT_FALSE(is_block_format(DType::boolean));
+  EXPECT_TRUE(is_block_format(DType::q8_0));
+  EXPECT_EQ(bytes_of(DType::q4_k, 512), 2 * 144u);
+  EXPECT_EQ(bytes_of(DType::q8_row, 33), 4 + 33u);
+  EXPECT_THROW(bytes_of(DType::q6_k, 255), ShapeError);
+  EXPECT_THROW(visit(DType::q4_0, [](auto) {}), UnsupportedError);
+}
+
 TEST(DType, VisitAmongRejectsTheOthersByName) {
   int calls = 0;
   const auto count = [&]<class T>(std::type_identity<T>) {

@@ -62,6 +62,20 @@ TEST_F(MappedFiles, ShowTheBytes) {
   EXPECT_EQ(text(file), std::string("weft\0data", 9));
 }
 
+TEST_F(MappedFiles, KeepTheirBytesWhenReleased) {
+  std::string content(5 * 4096 + 77, 'a');
+  for (std::size_t i = 0; i < content.size(); i += 37) content[i] = static_cast<char>('b' + i % 19);
+  write(content);
+  const MappedFile file(path());
+  EXPECT_EQ(text(file), content);
+  file.release(file.bytes());
+  EXPECT_EQ(text(file), content);
+  file.release(file.bytes().subspan(100, 9000));
+  file.release(file.bytes().subspan(4097, 10));
+  file.release(file.bytes().subspan(0, 0));
+  EXPECT_EQ(text(file), content);
+}
+
 TEST_F(MappedFiles, Move) {
   write("first");
   MappedFile a(path());

@@ -10,8 +10,8 @@ using namespace weft;
 
 TEST(Avx2, FillsTheTableButForBfloat16DotProducts) {
   weft::testing::expect_complete(cpu::avx2::table, "avx2");
-  EXPECT_EQ(cpu::avx2::table.linear_bf16_dot, nullptr);
-  EXPECT_EQ(cpu::avx2::table.pack_tokens_bf16, nullptr);
+  EXPECT_EQ(cpu::avx2::table.bf16.most, 0u);
+  EXPECT_EQ(cpu::avx2::table.tile_bf16, nullptr);
 }
 
 }  // namespace

@@ -10,8 +10,8 @@ using namespace weft;
 
 TEST(Avx512, FillsTheTableButForBfloat16DotProducts) {
   weft::testing::expect_complete(cpu::avx512::table, "avx512");
-  EXPECT_EQ(cpu::avx512::table.linear_bf16_dot, nullptr);
-  EXPECT_EQ(cpu::avx512::table.pack_tokens_bf16, nullptr);
+  EXPECT_EQ(cpu::avx512::table.bf16.most, 0u);
+  EXPECT_EQ(cpu::avx512::table.tile_bf16, nullptr);
 }
 
 }  // namespace

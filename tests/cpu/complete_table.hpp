@@ -10,11 +10,23 @@ namespace weft::testing {
 /// tests of the ops.
 inline void expect_complete(const cpu::Kernels& table, const char* name) {
   EXPECT_STREQ(table.name, name);
-  EXPECT_GE(table.linear_tokens, 1u);
-  EXPECT_NE(table.pack_tokens, nullptr);
-  EXPECT_NE(table.linear_f32, nullptr);
-  EXPECT_NE(table.linear_f16, nullptr);
-  EXPECT_NE(table.linear_bf16, nullptr);
+  EXPECT_NE(table.interleave, nullptr);
+  EXPECT_NE(table.pair_blocks, nullptr);
+  EXPECT_GE(table.f32.most, 1u);
+  EXPECT_NE(table.f32.pack, nullptr);
+  EXPECT_NE(table.tile_f32, nullptr);
+  for (const cpu::F32Weights& weights : {table.f16, table.bf16_as_f32}) {
+    EXPECT_NE(weights.expand, nullptr);
+    EXPECT_NE(weights.direct, nullptr);
+  }
+  EXPECT_GE(table.i8.tokens.most, 1u);
+  EXPECT_NE(table.i8.tokens.pack, nullptr);
+  for (const cpu::I8Weights& weights : table.i8.weights) {
+    EXPECT_NE(weights.expand, nullptr);
+    EXPECT_EQ(weights.direct != nullptr, table.i8.direct_tokens > 0);
+    EXPECT_NE(weights.panels->tile, nullptr);
+    EXPECT_NE(weights.panels->widen, nullptr);
+  }
   EXPECT_NE(table.attention_f32, nullptr);
   EXPECT_NE(table.attention_f16, nullptr);
   EXPECT_NE(table.attention_bf16, nullptr);

@@ -29,7 +29,7 @@ TEST(Dispatch, TheBestIsTheLastSupported) {
 TEST(Dispatch, WhatTheProcessorLacksIsAnError) {
   for (const cpu::Isa isa : cpu::all_isas) {
     if (cpu::supported(isa)) {
-      EXPECT_NE(cpu::kernels_for(isa).linear_f32, nullptr);
+      EXPECT_NE(cpu::kernels_for(isa).tile_f32, nullptr);
     } else {
       EXPECT_THROW(cpu::kernels_for(isa), UnsupportedError);
     }

@@ -8,8 +8,8 @@ using namespace weft;
 
 TEST(Generic, FillsTheTableButForBfloat16DotProducts) {
   weft::testing::expect_complete(cpu::generic::table, "generic");
-  EXPECT_EQ(cpu::generic::table.linear_bf16_dot, nullptr);
-  EXPECT_EQ(cpu::generic::table.pack_tokens_bf16, nullptr);
+  EXPECT_EQ(cpu::generic::table.bf16.most, 0u);
+  EXPECT_EQ(cpu::generic::table.tile_bf16, nullptr);
 }
 
 }  // namespace

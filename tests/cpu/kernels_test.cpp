@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <numbers>
 #include <span>
 #include <string>
@@ -351,29 +352,89 @@ TEST_P(Kernels, NothingIsDoneForEmptyRows) {
   EXPECT_EQ(untouched, 3.f);
 }
 
-TEST_P(Kernels, PackedTokensLieInTilesPaddedWithZeros) {
-  const std::size_t most = ctx.kernels->linear_tokens;
-  for (std::size_t tokens = 1; tokens <= most; ++tokens) {
-    if (cpu::linear_tile_tokens(tokens, most) != tokens) continue;
-    for (const std::size_t k : {1u, 15u, 16u, 17u, 31u, 32u, 33u, 100u}) {
-      const std::size_t stride = k + 3;
-      const Guarded<float> x(random_floats((tokens - 1) * stride + k, k));
-      const std::size_t padded = (k + cpu::linear_granule - 1) / cpu::linear_granule * cpu::linear_granule;
-      const auto check = [&]<class T>(T, auto pack) {
+TEST_P(Kernels, PackedFloatsLieTokenBesideToken) {
+  const auto check = [&]<class T>(T, const cpu::TokenForm& form) {
+    for (std::size_t tokens = 1; tokens <= form.most; ++tokens) {
+      if (cpu::tile_tokens(tokens, form.most) != tokens) continue;
+      for (const std::size_t k : {1u, 2u, 15u, 16u, 17u, 31u, 32u, 33u, 100u}) {
+        const std::size_t stride = k + 3;
+        const std::size_t padded = (k + 1) / 2 * 2;
+        const Guarded<float> x(random_floats((tokens - 1) * stride + k, k));
+        ASSERT_EQ(padded / form.elements * form.bytes, padded * sizeof(T));
         Guarded<T> packed(tokens * padded);
-        pack(x.data(), stride, tokens, k, packed.data());
+        std::vector<char> overflow(tokens);
+        form.pack(x.data(), stride, tokens, k, packed.data(), reinterpret_cast<bool*>(overflow.data()));
+        const std::size_t together = 4 / sizeof(T);  // elements of a unit of four bytes
         for (std::size_t t = 0; t < tokens; ++t)
           for (std::size_t i = 0; i < padded; ++i) {
-            const std::size_t at = i / cpu::linear_granule * cpu::linear_granule * tokens + t * cpu::linear_granule +
-                                   i % cpu::linear_granule;
+            const std::size_t at = (i / together * tokens + t) * together + i % together;
             const T expected(i < k ? x.data()[t * stride + i] : 0.f);
             ASSERT_EQ(static_cast<float>(packed[at]), static_cast<float>(expected)) << tokens << " " << k << " " << i;
           }
-      };
-      check(float{}, ctx.kernels->pack_tokens);
-      if (ctx.kernels->pack_tokens_bf16) check(bfloat16{}, ctx.kernels->pack_tokens_bf16);
+      }
     }
+  };
+  check(float{}, ctx.kernels->f32);
+  if (ctx.kernels->bf16.most) check(bfloat16{}, ctx.kernels->bf16);
+}
+
+TEST_P(Kernels, Int8TokensOverflowWhereTheirBlocksDoNotReach) {
+  const cpu::TokenForm& form = ctx.kernels->i8.tokens;
+  constexpr std::size_t k = 70;
+  std::vector<std::byte> packed((k + 31) / 32 * form.bytes * form.most);
+  for (const float value : {nan, infinity, -infinity, 3e20f, -3e38f, 1e20f, -1e20f, 0.f, 1e-30f, 1e-45f}) {
+    std::vector<float> x(form.most * k, 0.25f);
+    x[(form.most - 1) * k + k - 1] = value;
+    std::vector<char> overflow(form.most, 1);
+    form.pack(x.data(), k, form.most, k, packed.data(), reinterpret_cast<bool*>(overflow.data()));
+    for (std::size_t t = 0; t < form.most; ++t)
+      EXPECT_EQ(overflow[t] != 0, t == form.most - 1 && !(std::abs(value) < 1.1e20f)) << value << " token " << t;
   }
+}
+
+TEST_P(Kernels, InterleavedPanelsHoldTheBytesOfTheirRows) {
+  for (const std::size_t rows : {1u, 7u, 16u, 31u, 32u})
+    for (const std::size_t bytes : {1u, 2u, 4u, 18u, 63u, 64u, 66u, 131u}) {
+      const std::size_t stride = bytes + 5;
+      Guarded<unsigned char> from((rows - 1) * stride + bytes);
+      for (std::size_t i = 0; i < from.size(); ++i) from[i] = static_cast<unsigned char>(i * 37 + 11);
+      const std::size_t units = (bytes + 3) / 4;
+      Guarded<std::uint32_t> panel(units * panel_rows);
+      ctx.kernels->interleave(reinterpret_cast<const std::byte*>(from.data()), stride, rows, bytes, 0, panel.data());
+      for (std::size_t r = 0; r < panel_rows; ++r)
+        for (std::size_t i = 0; i < 4 * units; ++i) {
+          const unsigned found = panel[i / 4 * panel_rows + r] >> (8 * (i % 4)) & 0xffu;
+          ASSERT_EQ(found, r < rows && i < bytes ? from[r * stride + i] : 0u) << rows << " " << bytes << " " << i;
+        }
+    }
+}
+
+TEST_P(Kernels, PairedBlocksKeepTheirBytes) {
+  for (const std::size_t units : {4u, 5u, 8u, 52u})
+    for (const std::size_t blocks : {1u, 2u, 3u, 4u})
+      for (const bool half_last : {false, true}) {
+        const std::size_t block_bytes = 4 * units + 2;
+        std::vector<unsigned char> from(panel_rows * blocks * block_bytes);
+        for (std::size_t i = 0; i < from.size(); ++i) from[i] = static_cast<unsigned char>(i * 31 + i / 256);
+        const std::size_t all = (blocks * block_bytes + 3) / 4;
+        Guarded<std::uint32_t> panel(all * panel_rows);
+        ctx.kernels->interleave(reinterpret_cast<const std::byte*>(from.data()), blocks * block_bytes, panel_rows,
+                                blocks * block_bytes, 0, panel.data());
+        ctx.kernels->pair_blocks(panel.data(), blocks, units, half_last);
+        const auto byte_at = [&](std::size_t r, std::size_t i) {
+          return panel[i / 4 * panel_rows + r] >> (8 * (i % 4)) & 0xffu;
+        };
+        for (std::size_t r = 0; r < panel_rows; ++r)
+          for (std::size_t b = 0; b < blocks; ++b) {
+            const unsigned char* block = from.data() + (r * blocks + b) * block_bytes;
+            const std::size_t pair = b / 2 * 4 * (2 * units + 1);
+            for (std::size_t i = 0; i < 2; ++i)
+              ASSERT_EQ(byte_at(r, pair + b % 2 * 2 + i), block[(half_last ? 4 * units : 0) + i]) << units << " " << b;
+            for (std::size_t i = 0; i < 4 * units; ++i)
+              ASSERT_EQ(byte_at(r, pair + 4 + b % 2 * 4 * units + i), block[(half_last ? 0 : 2) + i])
+                  << units << " " << b << " " << i;
+          }
+      }
 }
 
 /// FNV-1a over the bits of floats.
@@ -449,31 +510,49 @@ void hash_attention(const cpu::Kernels& kernels, Hash& hash) {
 }
 
 void hash_linear(const cpu::Kernels& kernels, Hash& hash) {
-  constexpr std::size_t k = 2100, rows = 6;
+  constexpr std::size_t k = 1024, rows = panel_rows;
   const std::vector<float> x = random_floats(k, 1), weight = random_floats(rows * k, 2);
-  const std::vector<bfloat16> brains = elements_of<bfloat16>(weight);
-  std::vector<float> packed(2112), y(rows);
-  kernels.pack_tokens(x.data(), k, 1, k, packed.data());
-  cpu::LinearArgs args{.weight = weight.data(),
-                       .weight_stride = k,
-                       .x = packed.data(),
-                       .tokens = 1,
-                       .k = k,
-                       .y = y.data(),
-                       .y_stride = rows,
-                       .row_begin = 0,
-                       .row_end = rows};
-  kernels.linear_f32(args);
-  hash.add(y);
-  args.weight = brains.data();
-  kernels.linear_bf16(args);
-  hash.add(y);
-  if (!kernels.linear_bf16_dot) return;
-  std::vector<bfloat16> brain_tokens(2112);
-  kernels.pack_tokens_bf16(x.data(), k, 1, k, brain_tokens.data());
-  args.x = brain_tokens.data();
-  kernels.linear_bf16_dot(args);
-  hash.add(y);
+  std::vector<std::uint32_t> panel(k * rows);
+  std::vector<float> y(rows);
+  std::vector<std::byte> tokens(k * 4);
+  bool overflow = false;
+  const auto product = [&](const cpu::TokenForm& form, void (*tile)(const cpu::TileArgs&) noexcept) {
+    form.pack(x.data(), k, 1, k, tokens.data(), &overflow);
+    tile({.header = nullptr,
+          .panels = reinterpret_cast<const std::byte*>(panel.data()),
+          .panel_bytes = 0,
+          .rows = rows,
+          .x = tokens.data(),
+          .x_bytes = k / form.elements * form.bytes,
+          .x_offset = 0,
+          .tokens = 1,
+          .k = k,
+          .from = nullptr,
+          .from_stride = 0,
+          .y = y.data(),
+          .y_stride = rows});
+    hash.add(y);
+  };
+  const auto interleave = [&](const auto& elements) {
+    const auto bytes = std::as_bytes(std::span(elements));
+    kernels.interleave(bytes.data(), bytes.size() / rows, rows, bytes.size() / rows, 0, panel.data());
+  };
+  interleave(weight);
+  product(kernels.f32, kernels.tile_f32);
+  interleave(elements_of<bfloat16>(weight));
+  product(kernels.f32, kernels.bf16_as_f32.direct);
+  if (kernels.tile_bf16) product(kernels.bf16, kernels.tile_bf16);
+  // Codes of all values with scales between 2^-8 and 2^-7.
+  const auto of = [](DType dtype) { return static_cast<std::size_t>(dtype) - static_cast<std::size_t>(DType::q8_0); };
+  std::vector<unsigned char> blocks(rows * k / 256 * 144);
+  for (std::size_t i = 0; i < blocks.size(); ++i)
+    blocks[i] = i % 144 == 1 || i % 144 == 3 ? 0x1c : static_cast<unsigned char>(i * 41 + i / 64);
+  interleave(blocks);
+  const cpu::I8Weights& q4_k = kernels.i8.weights[of(DType::q4_k)];
+  std::vector<std::byte> expanded(k / 32 * q4_k.panels->block_bytes);
+  q4_k.expand({.header = nullptr, .data = panel.data(), .k = k}, expanded.data());
+  std::memcpy(panel.data(), expanded.data(), expanded.size());
+  product(kernels.i8.tokens, q4_k.panels->tile);
 }
 
 TEST_P(Kernels, BitsAreThoseOfEveryCompiler) {
@@ -488,10 +567,11 @@ TEST_P(Kernels, BitsAreThoseOfEveryCompiler) {
   struct Recorded {
     std::uint64_t rows, attention, linear;
   };
-  const Recorded recorded[]{{17320873561074424327u, 9180191062671370685u, 13998896949274039113u},
-                            {8538469859835054476u, 5788820846367532351u, 2248702707921797167u},
-                            {11873822694937120021u, 7334516537832574563u, 10164385137242800779u},
-                            {11873822694937120021u, 7334516537832574563u, 9244178677320033180u}};
+  const Recorded recorded[]{{17320873561074424327u, 9180191062671370685u, 5201563761959310996u},
+                            {8538469859835054476u, 5788820846367532351u, 10841786145953929686u},
+                            {11873822694937120021u, 7334516537832574563u, 10841786145953929686u},
+                            {11873822694937120021u, 7334516537832574563u, 10841786145953929686u},
+                            {11873822694937120021u, 7334516537832574563u, 7456590184094478605u}};
   const Recorded& expected = recorded[static_cast<std::size_t>(GetParam())];
   EXPECT_EQ(rows.value(), expected.rows);
   EXPECT_EQ(attention.value(), expected.attention);

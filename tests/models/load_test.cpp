@@ -35,13 +35,50 @@ TEST(LoadCausalLM, TakesADirectoryAsDownloaded) {
 }
 
 // The weights are mapped, not copied: a second tensor of the same file lies where the file says.
-TEST(LoadCausalLM, UsesTheWeightsInPlace) {
-  const CausalLM model = load_causal_lm(fixture("llama-tied"), {.threads = 1});
+TEST(LoadCausalLM, UsesTheWeightsInPlaceOnDemand) {
+  const CausalLM model = load_causal_lm(fixture("llama-tied"), {.load = Load::in_place, .threads = 1});
   const SafetensorsFile file(fixture("llama-tied") / "model.safetensors");
   const auto distance = model.weights().layers[1].mlp.down.bytes().data() - model.weights().embedding.bytes().data();
   EXPECT_EQ(distance, static_cast<std::ptrdiff_t>(file.find("model.layers.1.mlp.down_proj.weight")->offset) -
                           static_cast<std::ptrdiff_t>(file.find("model.embed_tokens.weight")->offset));
   EXPECT_EQ(model.weights().output.bytes().data(), model.weights().embedding.bytes().data());
+}
+
+TEST(LoadCausalLM, RepacksMatricesAndLeavesTheEmbedding) {
+  for (const char* name : {"llama-tied", "llama-gqa"}) {
+    const CausalLM model = load_causal_lm(fixture(name));
+    EXPECT_EQ(model.weights().embedding.layout(), Layout::rows);
+    EXPECT_EQ(model.weights().output.layout(), Layout::panels);
+    EXPECT_EQ(model.weights().layers[1].attention.o.layout(), Layout::panels);
+    const CausalLM in_place = load_causal_lm(fixture(name), {.load = Load::in_place});
+    EXPECT_EQ(model.parameters(), in_place.parameters());
+    EXPECT_EQ(in_place.weights().output.layout(), Layout::rows);
+  }
+}
+
+TEST(LoadCausalLM, QuantizesWhileLoading) {
+  const CausalLM plain = load_causal_lm(fixture("llama-gqa"));
+  const std::size_t hidden = plain.config().hidden;
+  for (const DType dtype : {DType::q8_0, DType::q4_0, DType::q5_1, DType::q8_128, DType::q8_row, DType::f16}) {
+    std::size_t calls = 0;
+    const CausalLM model =
+        load_causal_lm(fixture("llama-gqa"), {.weights = dtype, .progress = [&](const LoadProgress&) { ++calls; }});
+    EXPECT_GT(calls, 10u);
+    EXPECT_EQ(model.parameters(), plain.parameters());
+    EXPECT_EQ(model.weights().embedding.dtype(), plain.weights().embedding.dtype());
+    const AnyTensor& q = model.weights().layers[0].attention.q;
+    EXPECT_EQ(q.dtype(), hidden % block_elements(dtype) == 0 ? dtype
+                         : hidden % 32 == 0                  ? DType::q8_0
+                                                             : plain.weights().embedding.dtype());
+    EXPECT_EQ(q.layout(), Layout::panels);
+  }
+}
+
+TEST(LoadCausalLM, TakesTheNearestTypeWhoseBlocksFillTheRows) {
+  const CausalLM tales = load_causal_lm(WEFT_MODELS_DIR "/tales", {.weights = DType::q4_k, .tokenizer = false});
+  const DecoderConfig& c = tales.config();
+  EXPECT_EQ(tales.weights().layers[0].attention.q.dtype(), c.hidden % 256 == 0 ? DType::q4_k : DType::q5_0);
+  EXPECT_EQ(tales.weights().layers[0].mlp.down.dtype(), c.intermediate % 256 == 0 ? DType::q4_k : DType::q5_0);
 }
 
 TEST(LoadCausalLM, ReportsProgressToTheEnd) {
@@ -130,8 +167,8 @@ TEST(LoadCausalLM, TakesTheTokenizerUnlessToldNotTo) {
 
 TEST(LoadCausalLM, RefusesTokenizersThatAreNotBuilt) {
   const CheckpointCopy copy;
-  copy.write("tokenizer.json", "{}");
-  EXPECT_THAT(message_of<UnsupportedError>([&] { copy.load(); }), StartsWith(copy.file("tokenizer.json") + ": "));
+  copy.write("spiece.model", "{}");
+  EXPECT_THAT(message_of<UnsupportedError>([&] { copy.load(); }), StartsWith(copy.file("spiece.model") + ": "));
   EXPECT_FALSE(copy.load({.tokenizer = false}).has_tokenizer());
 }
 

@@ -40,6 +40,13 @@ void expect_parity(const Reference& reference, const Observed& observed, const D
 
 class Parity : public testing::TestWithParam<std::string> {};
 
+std::vector<float> all_logits(const CausalLM& model, std::span<const TokenId> prompt, const SessionOptions& options) {
+  Session session(model, options);
+  Tensor<float, 2> logits({prompt.size(), model.config().vocab});
+  session.forward_all(prompt, logits);
+  return {logits.elements().begin(), logits.elements().end()};
+}
+
 TEST_P(Parity, HiddenStatesLogitsAndGreedyText) {
   const Reference reference(GetParam());
   const std::vector<TokenId> prompt = reference.prompt();
@@ -63,6 +70,9 @@ TEST_P(Parity, SameBitsForAnyChunkAndThreads) {
       const Observed whole = observe(serial, prompt);
       const CausalLM two = load(GetParam(), {.threads = 2, .compute = compute, .kernels = kernels});
       EXPECT_TRUE(same_bits(whole, observe(two, prompt)));
+      const CausalLM in_place =
+          load(GetParam(), {.load = Load::in_place, .threads = 2, .compute = compute, .kernels = kernels});
+      EXPECT_TRUE(same_bits(whole, observe(in_place, prompt))) << "in place";
       for (const std::size_t chunk : {1u, 7u, 64u}) {
         EXPECT_TRUE(same_bits(whole, observe(serial, prompt, {.chunk = chunk}))) << chunk;
         EXPECT_TRUE(same_bits(whole, observe(two, prompt, {.chunk = chunk}))) << chunk << ", two threads";
@@ -105,11 +115,29 @@ TEST_P(Parity, NativeProductsStayClose) {
     const CausalLM exact = load(GetParam(), {.compute = Compute::f32, .kernels = kernels});
     const CausalLM native = load(GetParam(), {.compute = Compute::native, .kernels = kernels});
     const Observed observed = observe(native, prompt);
-    if (exact.weights().embedding.dtype() == DType::bf16 && kernels->linear_bf16_dot) {
+    if (exact.weights().embedding.dtype() == DType::bf16 && kernels->tile_bf16) {
       EXPECT_FALSE(same_bits(observed, observe(exact, prompt)));
       expect_parity(reference, observed, native.config(), 0.2f);
     } else {
       EXPECT_TRUE(same_bits(observed, observe(exact, prompt)));
+    }
+  }
+}
+
+TEST(QuantizedWeights, SameBitsForAnyChunkThreadsAndDivision) {
+  const std::string tales = WEFT_MODELS_DIR "/tales";
+  const std::vector<TokenId> prompt = some_ids(45, 4096);
+  for (const DType dtype : {DType::q8_0, DType::q4_0, DType::q4_1, DType::q5_0, DType::q5_1, DType::q4_k, DType::q5_k,
+                            DType::q6_k, DType::q8_128, DType::q8_row, DType::f16, DType::bf16}) {
+    SCOPED_TRACE(name(dtype));
+    for (const Compute compute : {Compute::f32, Compute::native}) {
+      const CausalLM one =
+          load_causal_lm(tales, {.weights = dtype, .threads = 1, .compute = compute, .tokenizer = false});
+      const CausalLM two =
+          load_causal_lm(tales, {.weights = dtype, .threads = 2, .compute = compute, .tokenizer = false});
+      const std::vector<float> whole = all_logits(one, prompt, {});
+      for (const std::size_t chunk : {1u, 7u, 64u})
+        EXPECT_TRUE(same_bits(whole, all_logits(two, prompt, {.chunk = chunk})));
     }
   }
 }

@@ -110,7 +110,7 @@ TEST_P(Attention, MatchesTheDefinitionForEveryHeadDimAndCacheType) {
 }
 
 TEST_P(Attention, SharesKeysAmongGroupsOfHeads) {
-  for (const std::size_t group : {1u, 2u, 3u, 5u, 8u, 32u, 48u})
+  for (const std::size_t group : {1u, 2u, 3u, 5u, 8u, 32u, 71u})
     for (const std::size_t tokens : {1u, 2u, 7u, 49u})
       for (const std::size_t kv_heads : {1u, 3u})
         expect_reference(ctx, Inputs<>(tokens, 80, group * kv_heads, kv_heads, 24),
@@ -386,8 +386,57 @@ TEST_P(Attention, WhatDoesNotFitIsAnError) {
   Tensor<float, 3> scattered({3, 16, 4});
   EXPECT_THROW(attention(scattered.transpose(1, 2), k, v, out, params, ctx), ShapeError);
   EXPECT_THROW(attention(q, k, v, scattered.transpose(1, 2), params, ctx), ShapeError);
-  const Tensor<float, 3> many({1, 49, 16}), one({5, 1, 16});
-  EXPECT_THROW(attention(many, one, one, Tensor<float, 3>({1, 49, 16}), params, ctx), UnsupportedError);
+  const Tensor<float, 3> many({1, 97, 16}), one({5, 1, 16});
+  EXPECT_THROW(attention(many, one, one, Tensor<float, 3>({1, 97, 16}), params, ctx), UnsupportedError);
+}
+
+/// The same attention in bfloat16 products: close to that in float, and the same bits however tokens are divided.
+template <class K>
+void expect_native_attention(cpu::Context ctx, std::size_t heads, std::size_t kv_heads, std::size_t head_dim,
+                             const AttentionParams& given) {
+  constexpr std::size_t tokens = 33, keys = 150;
+  const auto q = random_floats<3>({tokens, heads, head_dim}, 1);
+  const auto convert = [&](std::uint64_t seed) {
+    const auto values = random_floats<3>({keys, kv_heads, head_dim}, seed);
+    Tensor<K, 3> result({keys, kv_heads, head_dim});
+    for (std::size_t i = 0; i < values.size(); ++i) result.data()[i] = K(values.data()[i]);
+    return result;
+  };
+  const Tensor<K, 3> k = convert(2), v = convert(3);
+  Tensor<float, 3> in_float({tokens, heads, head_dim}), whole(in_float.extents()), parts(in_float.extents());
+  AttentionParams params = given;
+  params.offset = keys - tokens;
+  attention(q, k, v, in_float, params, ctx);
+  ctx.compute = Compute::native;
+  attention(q, k, v, whole, params, ctx);
+  for (std::size_t i = 0; i < whole.size(); ++i) ASSERT_NEAR(whole.data()[i], in_float.data()[i], 0.02) << i;
+  if (std::is_same_v<K, bfloat16> && ctx.kernels->attention_bf16_native) {
+    EXPECT_FALSE(same_bits(whole.elements(), in_float.elements()));
+  } else {
+    EXPECT_TRUE(same_bits(whole.elements(), in_float.elements()));
+  }
+  ThreadPool pool(2);
+  ctx.executor = &pool;
+  for (const std::size_t group : {1u, 7u, 20u}) {
+    for (std::size_t begin = 0; begin < tokens; begin += group) {
+      const std::size_t n = std::min(group, tokens - begin);
+      params.offset = keys - tokens + begin;
+      attention(q.narrow(0, begin, n), k, v, parts.narrow(0, begin, n), params, ctx);
+    }
+    EXPECT_TRUE(same_bits(parts.elements(), whole.elements())) << group;
+  }
+}
+
+TEST_P(Attention, NativeProductsStayCloseAndDoNotDependOnTheDivision) {
+  for (const std::size_t head_dim : {1u, 7u, 32u, 48u, 64u, 80u, 128u})
+    for (const std::size_t group : {1u, 3u, 8u}) {
+      const AttentionParams params{.scale = 1.f / std::sqrt(static_cast<float>(head_dim))};
+      expect_native_attention<half>(ctx, 2 * group, 2, head_dim, params);
+      expect_native_attention<bfloat16>(ctx, group, 1, head_dim, params);
+      expect_native_attention<float>(ctx, group, 1, head_dim, params);
+    }
+  const std::vector<float> slopes{0.1f, 0.02f};
+  expect_native_attention<half>(ctx, 2, 1, 64, {.scale = 0.1f, .window = 50, .soft_cap = 5.f, .alibi_slopes = slopes});
 }
 
 }  // namespace

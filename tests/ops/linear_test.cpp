@@ -116,7 +116,7 @@ TEST_P(Linear, NativeBfloat16RoundsTheTokens) {
     cpu::Context native = ctx;
     native.compute = Compute::native;
     const auto y = run(native, x, weight);
-    if (ctx.kernels->linear_bf16_dot) {
+    if (ctx.kernels->tile_bf16) {
       const auto expected = product(rounded<bfloat16>(x.elements()), rounded<bfloat16>(w), tokens, rows, k);
       EXPECT_TRUE(near(y.elements(), expected, tolerance(k))) << k;
     } else {

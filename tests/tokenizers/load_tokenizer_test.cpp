@@ -4,7 +4,9 @@
 #include <gtest/gtest.h>
 
 #include <filesystem>
+#include <optional>
 #include <string>
+#include <vector>
 
 #include "../formats/temporary_directory.hpp"
 
@@ -26,8 +28,31 @@ TEST(LoadTokenizer, OpensTheTokenizerOfACheckpoint) {
   EXPECT_EQ(tokenizer->vocab_size(), 4096u);
 }
 
+TEST(LoadTokenizer, PrefersTokenizerJson) {
+  const weft_tests::TemporaryDirectory directory;
+  directory.write("tokenizer.model", weft_tests::read_file(tales / "tokenizer.model"));
+  directory.write("tokenizer.json", R"({"model": {"type": "WordLevel", "unk_token": "a", "vocab": {"a": 0, "b": 1}},
+                                        "added_tokens": [{"id": 2, "content": "</s>", "special": true}]})");
+  directory.write("tokenizer_config.json", R"({"pad_token": "b"})");
+  const auto tokenizer = weft::load_tokenizer(directory.path());
+  EXPECT_EQ(tokenizer->vocab_size(), 3u);
+  EXPECT_EQ(tokenizer->bos(), std::nullopt);
+  EXPECT_EQ(tokenizer->eos(), 2);
+  EXPECT_EQ(tokenizer->pad(), 1);
+}
+
+TEST(LoadTokenizer, OpensVocabularyFiles) {
+  const weft_tests::TemporaryDirectory bert;
+  bert.write("vocab.txt", "[UNK]\n[CLS]\n[SEP]\nfox\n");
+  EXPECT_EQ(weft::load_tokenizer(bert.path())->encode("Fox"), (std::vector<weft::TokenId>{1, 3, 2}));
+  const weft_tests::TemporaryDirectory gpt2;
+  gpt2.write("vocab.json", R"({"a": 0, "b": 1, "ab": 2})");
+  gpt2.write("merges.txt", "#version: 0.2\na b\n");
+  EXPECT_EQ(weft::load_tokenizer(gpt2.path())->encode("abb"), (std::vector<weft::TokenId>{2, 1}));
+}
+
 TEST(LoadTokenizer, NamesTheFileOfAKindThatIsNotBuilt) {
-  for (const char* name : {"tokenizer.json", "vocab.json", "vocab.txt", "spiece.model"}) {
+  for (const char* name : {"vocab.json", "spiece.model", "sentencepiece.bpe.model"}) {
     const weft_tests::TemporaryDirectory directory;
     directory.write(name, "{}");
     EXPECT_THAT(message_of<weft::UnsupportedError>([&] { weft::load_tokenizer(directory.path()); }),

@@ -5,22 +5,45 @@
 #include <span>
 #include <utility>
 
+#include <weft/core/layout.hpp>
 #include <weft/core/memory.hpp>
 #include <weft/core/tensor_view.hpp>
 
 namespace weft::inline v0 {
 
-/// A contiguous read-only tensor whose element type and shape are known at run time: what a checkpoint holds. It shares
-/// ownership of its bytes (a mapped file, an allocation) with its copies; copying copies no element.
+/// The bytes of a tensor: every row (the last dimension) takes whole blocks.
+/// Throws ShapeError where it does not fill them or the number of bytes
+/// overflows.
+inline std::size_t bytes_of(DType dtype, const Shape& shape) {
+  if (!is_block_format(dtype)) return bytes_of(dtype, shape.elements());
+  const std::size_t columns = shape.rank() == 0 ? 1 : shape[shape.rank() - 1];
+  const std::size_t row = bytes_of(dtype, columns);
+  return columns == 0 ? 0 : detail::checked_product(shape.elements() / columns, row);
+}
+
+/// The bytes of a matrix in Layout::panels. Throws ShapeError where there are
+/// no rows of whole blocks.
+inline std::size_t panel_bytes_of(DType dtype, const Shape& shape) {
+  if (shape.rank() != 2) raise<ShapeError>("panels are made of matrices, found the shape ", to_string(shape));
+  const std::size_t panels = (shape[0] + panel_rows - 1) / panel_rows;
+  const std::size_t units = (bytes_of(dtype, shape[1]) + 3) / 4;
+  return detail::checked_product(panels, detail::checked_product(units, 4 * panel_rows));
+}
+
+/// A contiguous read-only tensor whose element type and shape are known at run
+/// time: what a checkpoint holds. It shares ownership of its bytes (a mapped
+/// file, an allocation) with its copies; copying copies no element.
 class AnyTensor {
  public:
   AnyTensor() = default;
 
-  /// Bytes somebody keeps alive through `owner` (null: the caller promises to). Throws ShapeError where the number of
-  /// bytes is not that of the shape and type.
-  AnyTensor(DType dtype, const Shape& shape, std::span<const std::byte> bytes, std::shared_ptr<const void> owner)
-      : dtype_(dtype), shape_(shape), bytes_(bytes), owner_(std::move(owner)) {
-    const std::size_t expected = bytes_of(dtype, shape.elements());
+  /// Bytes somebody keeps alive through `owner` (null: the caller promises to).
+  /// Throws ShapeError where the number of bytes is not that of the shape and
+  /// type.
+  AnyTensor(DType dtype, const Shape& shape, std::span<const std::byte> bytes, std::shared_ptr<const void> owner,
+            Layout layout = Layout::rows)
+      : dtype_(dtype), layout_(layout), shape_(shape), bytes_(bytes), owner_(std::move(owner)) {
+    const std::size_t expected = layout == Layout::rows ? bytes_of(dtype, shape) : panel_bytes_of(dtype, shape);
     if (bytes.size() != expected)
       raise<ShapeError>("a tensor of shape ", to_string(shape), " and type ", name(dtype), " has ", expected,
                         " bytes, found ", bytes.size());
@@ -28,14 +51,15 @@ class AnyTensor {
 
   /// A new tensor whose bytes `fill` writes through a std::span<std::byte>.
   template <class Fill>
-  static AnyTensor make(DType dtype, const Shape& shape, Fill&& fill) {
-    const std::size_t bytes = bytes_of(dtype, shape.elements());
+  static AnyTensor make(DType dtype, const Shape& shape, Fill&& fill, Layout layout = Layout::rows) {
+    const std::size_t bytes = layout == Layout::rows ? bytes_of(dtype, shape) : panel_bytes_of(dtype, shape);
     std::shared_ptr<std::byte[]> memory = allocate_aligned(bytes);
     std::forward<Fill>(fill)(std::span<std::byte>(memory.get(), bytes));
-    return AnyTensor(dtype, shape, {memory.get(), bytes}, memory);
+    return AnyTensor(dtype, shape, {memory.get(), bytes}, memory, layout);
   }
 
   DType dtype() const noexcept { return dtype_; }
+  Layout layout() const noexcept { return layout_; }
   const Shape& shape() const noexcept { return shape_; }
   std::size_t rank() const noexcept { return shape_.rank(); }
   std::size_t extent(std::size_t dim) const noexcept { return shape_[dim]; }
@@ -43,17 +67,20 @@ class AnyTensor {
   std::span<const std::byte> bytes() const noexcept { return bytes_; }
   explicit operator bool() const noexcept { return bytes_.data() != nullptr; }
 
-  /// The elements as T. Throws ShapeError where the element type is another or the bytes are not aligned for T.
+  /// The elements as T. Throws ShapeError where the element type is another or
+  /// the bytes are not aligned for T.
   template <Element T>
   std::span<const T> elements() const {
     if (dtype_of<T> != dtype_)
       raise<ShapeError>("the tensor holds ", name(dtype_), " elements, ", name(dtype_of<T>), " were asked for");
+    if (layout_ != Layout::rows) raise<ShapeError>("the tensor's rows are interleaved in panels");
     if (reinterpret_cast<std::size_t>(bytes_.data()) % alignof(T) != 0)
       raise<ShapeError>("the tensor's ", name(dtype_), " elements are not aligned in memory");
     return {reinterpret_cast<const T*>(bytes_.data()), bytes_.size() / sizeof(T)};
   }
 
-  /// The tensor as a view. Throws ShapeError where element type or rank are others.
+  /// The tensor as a view. Throws ShapeError where element type or rank are
+  /// others.
   template <Element T, std::size_t Rank>
   TensorView<const T, Rank> view() const {
     if (shape_.rank() != Rank)
@@ -65,6 +92,7 @@ class AnyTensor {
 
  private:
   DType dtype_ = DType::f32;
+  Layout layout_ = Layout::rows;
   Shape shape_;
   std::span<const std::byte> bytes_;
   std::shared_ptr<const void> owner_;

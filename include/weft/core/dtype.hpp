@@ -13,8 +13,29 @@
 
 namespace weft::inline v0 {
 
-/// Runtime element types. The order is that of detail::dtype_table.
-enum class DType : std::uint8_t { f32, f16, bf16, f64, i8, u8, i32, i64, boolean };
+/// Runtime element types. The order is that of detail::dtype_table. Those from q8_0 on are block formats: several
+/// elements share their scales, and elements are reached through quant/ and the matrix kernels alone.
+enum class DType : std::uint8_t {
+  f32,
+  f16,
+  bf16,
+  f64,
+  i8,
+  u8,
+  i32,
+  i64,
+  boolean,
+  q8_0,
+  q4_0,
+  q4_1,
+  q5_0,
+  q5_1,
+  q4_k,
+  q5_k,
+  q6_k,
+  q8_128,
+  q8_row,
+};
 
 namespace detail {
 
@@ -37,17 +58,15 @@ struct DTypeInfo {
   std::string_view name;
   std::size_t block_bytes;     // bytes of one block
   std::size_t block_elements;  // elements of one block; 1 for plain types
+  std::size_t row_bytes = 0;   // bytes before the elements of every row
 };
 
-inline constexpr std::array<DTypeInfo, 9> dtype_table{{{"f32", 4, 1},
-                                                       {"f16", 2, 1},
-                                                       {"bf16", 2, 1},
-                                                       {"f64", 8, 1},
-                                                       {"i8", 1, 1},
-                                                       {"u8", 1, 1},
-                                                       {"i32", 4, 1},
-                                                       {"i64", 8, 1},
-                                                       {"bool", 1, 1}}};
+inline constexpr auto dtype_table = std::to_array<DTypeInfo>({
+    {"f32", 4, 1},      {"f16", 2, 1},      {"bf16", 2, 1},       {"f64", 8, 1},       {"i8", 1, 1},
+    {"u8", 1, 1},       {"i32", 4, 1},      {"i64", 8, 1},        {"bool", 1, 1},      {"q8_0", 34, 32},
+    {"q4_0", 18, 32},   {"q4_1", 20, 32},   {"q5_0", 22, 32},     {"q5_1", 24, 32},    {"q4_k", 144, 256},
+    {"q5_k", 176, 256}, {"q6_k", 210, 256}, {"q8_128", 130, 128}, {"q8_row", 1, 1, 4},
+});
 
 template <class T, class Rows>
 struct FindDType;
@@ -81,12 +100,27 @@ constexpr std::string_view name(DType dtype) noexcept {
   return detail::dtype_table[static_cast<std::size_t>(dtype)].name;
 }
 
-/// The bytes that `elements` elements take. Throws ShapeError where they do not fill whole blocks.
+/// The type of that name. Throws UnsupportedError where there is none.
+inline DType dtype_named(std::string_view name) {
+  for (std::size_t i = 0; i < detail::dtype_table.size(); ++i)
+    if (detail::dtype_table[i].name == name) return static_cast<DType>(i);
+  raise<UnsupportedError>("\"", name, "\" is not the name of an element type");
+}
+
+/// Whether elements share scales in blocks, so that they have no C++ type of their own.
+constexpr bool is_block_format(DType dtype) noexcept { return dtype >= DType::q8_0; }
+
+/// The elements of one block; 1 for plain types.
+constexpr std::size_t block_elements(DType dtype) noexcept {
+  return detail::dtype_table[static_cast<std::size_t>(dtype)].block_elements;
+}
+
+/// The bytes that a row of `elements` elements takes. Throws ShapeError where they do not fill whole blocks.
 constexpr std::size_t bytes_of(DType dtype, std::size_t elements) {
   const detail::DTypeInfo& info = detail::dtype_table[static_cast<std::size_t>(dtype)];
   if (elements % info.block_elements != 0)
     raise<ShapeError>(elements, " elements do not fill whole blocks of ", info.block_elements, " (", info.name, ")");
-  return elements / info.block_elements * info.block_bytes;
+  return elements / info.block_elements * info.block_bytes + info.row_bytes;
 }
 
 /// Calls f(std::type_identity<T>{}) with the element type that `dtype` names and returns what it returns: the one door
@@ -103,7 +137,9 @@ decltype(auto) visit(DType dtype, F&& f) {
     case DType::i32: return std::forward<F>(f)(std::type_identity<std::int32_t>{});
     case DType::i64: return std::forward<F>(f)(std::type_identity<std::int64_t>{});
     case DType::boolean: return std::forward<F>(f)(std::type_identity<bool>{});
+    default: break;
   }
+  if (is_block_format(dtype)) raise<UnsupportedError>("elements of the block format ", name(dtype), " have no type");
   raise<UnsupportedError>("element type number ", static_cast<int>(dtype), " is not one of DType");
 }
 

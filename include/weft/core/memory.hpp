@@ -81,6 +81,15 @@ class MappedFile {
 
   std::span<const std::byte> bytes() const noexcept { return {data_, size_}; }
 
+  /// Lets go of the whole pages inside `part` of the file, which is not wanted soon; touching them reads them again.
+  void release(std::span<const std::byte> part) const noexcept {
+    constexpr std::size_t page = 4096;
+    const auto offset = static_cast<std::size_t>(part.data() - data_);
+    const std::size_t begin = (offset + page - 1) / page * page;
+    const std::size_t end = (offset + part.size()) / page * page;
+    if (end > begin) ::madvise(const_cast<std::byte*>(data_) + begin, end - begin, MADV_DONTNEED);
+  }
+
  private:
   struct Descriptor {
     int number;

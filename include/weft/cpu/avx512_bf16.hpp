@@ -1,75 +1,152 @@
 #pragma once
 
-#include <weft/cpu/avx512.hpp>
+#include <utility>
+
+#include <weft/cpu/avx512_vnni.hpp>
 
 #if WEFT_X86_64
 
-WEFT_BEGIN_TARGET("avx512f,avx512bw,avx512vl,avx512dq,avx512bf16,avx2,fma,f16c")
+WEFT_BEGIN_TARGET("avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx512bf16,avx2,fma,f16c")
 
-// The AVX-512 set with bfloat16 dot products: two products a lane and instruction, added in float.
+// The AVX-512 set with int8 and with bfloat16 dot products: two products a lane and instruction, added in float.
 namespace weft::inline v0::cpu::avx512_bf16 {
 
-inline constexpr std::size_t linear_tokens = avx512::linear_tokens;
-inline constexpr std::size_t linear_rows = avx512::linear_rows;
-inline constexpr std::size_t pairs = 32;  // elements of one vector
+#include <weft/cpu/kernels/use_avx512.inl>
 
-WEFT_ALWAYS_INLINE __m512i load_first(const bfloat16* p, std::size_t n) noexcept {
-  return _mm512_maskz_loadu_epi16(static_cast<__mmask32>((1ull << n) - 1ull), p);
-}
+inline constexpr std::size_t bf16_tokens = 12;
 
-inline void pack_tokens(const float* x, std::size_t x_stride, std::size_t tokens, std::size_t k,
-                        bfloat16* packed) noexcept {
-  for (std::size_t begin = 0; begin < k; begin += linear_granule) {
-    const std::size_t n = k - begin < linear_granule ? k - begin : linear_granule;
-    for (std::size_t t = 0; t < tokens; ++t) {
-      const float* from = x + t * x_stride + begin;
-      const __m512 low = n >= 16 ? avx512::load(from) : avx512::load_partial(from, n);
-      const __m512 high = n >= 32  ? avx512::load(from + 16)
-                          : n > 16 ? avx512::load_partial(from + 16, n - 16)
-                                   : avx512::zero();
-      avx512::store(packed, low);
-      avx512::store(packed + 16, high);
-      packed += linear_granule;
+#include <weft/cpu/kernels/tile.inl>
+
+/// Tokens side by side: for every pair of elements of k, that of each token of the tile.
+inline void pack_bf16(const float* x, std::size_t x_stride, std::size_t tokens, std::size_t k, void* out,
+                      bool*) noexcept {
+  auto* packed = static_cast<float*>(out);
+  for (std::size_t i = 0; i < k; i += 2 * width) {
+    const std::size_t n = k - i < 2 * width ? k - i : 2 * width;
+    Vec square[width];
+    WEFT_UNROLL
+    for (std::size_t t = 0; t < width; ++t) {
+      square[t] = zero();
+      if (t >= tokens) continue;
+      const float* p = x + t * x_stride + i;
+      const __m256i low = to_bfloat16(n >= width ? load(p) : load_partial(p, n));
+      const __m256i high = n > width
+                               ? to_bfloat16(n == 2 * width ? load(p + width) : load_partial(p + width, n - width))
+                               : _mm256_setzero_si256();
+      square[t] = as_float(_mm512_inserti64x4(_mm512_castsi256_si512(low), high, 1));
     }
+    transpose(square);
+    for (std::size_t j = 0; j < (n + 1) / 2; ++j) store_partial(packed + (i / 2 + j) * tokens, square[j], tokens);
   }
 }
 
-template <std::size_t T>
-WEFT_ALWAYS_INLINE void linear_tile(const bfloat16* const (&weight)[linear_rows], const bfloat16* x, std::size_t k,
-                                    float (&y)[T][linear_rows]) noexcept {
-  __m512 sums[T][linear_rows];
-  WEFT_UNROLL
-  for (std::size_t t = 0; t < T; ++t) {
-    WEFT_UNROLL
-    for (std::size_t r = 0; r < linear_rows; ++r) sums[t][r] = _mm512_setzero_ps();
-  }
-  const auto step = [&](std::size_t at, auto&& read) noexcept {
-    __m512i xs[T];
-    WEFT_UNROLL
-    for (std::size_t t = 0; t < T; ++t) xs[t] = _mm512_loadu_si512(x + t * linear_granule);
-    WEFT_UNROLL
-    for (std::size_t r = 0; r < linear_rows; ++r) {
-      const __m512i w = read(weight[r] + at);
+struct TileBf16 {
+  template <std::size_t T>
+  static WEFT_ALWAYS_INLINE void run(const std::byte* w, const std::byte* tokens, std::size_t k,
+                                     Vec (&sums)[2][T]) noexcept {
+    const auto* x = reinterpret_cast<const std::int32_t*>(tokens);
+    for (std::size_t i = 0; i < k; i += 2, w += panel_rows * 4, x += T) {
+      const auto w0 = reinterpret_cast<__m512bh>(load_ints(w));
+      const auto w1 = reinterpret_cast<__m512bh>(load_ints(w + width * 4));
       WEFT_UNROLL
-      for (std::size_t t = 0; t < T; ++t)
-        sums[t][r] = _mm512_dpbf16_ps(sums[t][r], reinterpret_cast<__m512bh>(w), reinterpret_cast<__m512bh>(xs[t]));
+      for (std::size_t t = 0; t < T; ++t) {
+        const auto xt = reinterpret_cast<__m512bh>(set_int(x[t]));
+        sums[0][t] = _mm512_dpbf16_ps(sums[0][t], w0, xt);
+        sums[1][t] = _mm512_dpbf16_ps(sums[1][t], w1, xt);
+      }
     }
-  };
-  std::size_t at = 0;
-  for (; at + pairs <= k; at += pairs, x += T * linear_granule)
-    step(at, [&](const bfloat16* p) noexcept { return _mm512_loadu_si512(p); });
-  if (at < k) step(at, [&](const bfloat16* p) noexcept { return load_first(p, k - at); });
-  WEFT_UNROLL
-  for (std::size_t t = 0; t < T; ++t) avx512::reduce_add4(sums[t][0], sums[t][1], sums[t][2], sums[t][3], y[t]);
-}
+  }
+};
 
-#include <weft/cpu/kernels/linear_loop.inl>
+/// The two products of attention over a bfloat16 cache in bfloat16 dot products: keys and values become panels, and
+/// rows of queries and probabilities the tokens that meet them.
+class Bf16Products {
+ public:
+  Bf16Products(std::size_t head_dim, float* scratch) noexcept
+      : head_dim_(head_dim), even_((head_dim + 1) / 2 * 2), out_stride_((head_dim + 15) / 16 * 16) {
+    auto* at = reinterpret_cast<std::byte*>(scratch);
+    const auto take = [&](std::size_t bytes) noexcept { return std::exchange(at, at + bytes); };
+    q_ = take(attention_rows * even_ * 2);
+    p_ = take(attention_rows * attention_block * 2);
+    keys_ = reinterpret_cast<std::uint32_t*>(take(attention_block * even_ * 2));
+    values_ = reinterpret_cast<std::uint32_t*>(at);
+  }
+
+  void queries(const float* q, std::size_t rows) noexcept { pack(q, out_stride_, rows, head_dim_, q_); }
+
+  void scores(const std::byte* k, std::size_t stride, std::size_t count, std::size_t rows, float* to) noexcept {
+    for (std::size_t key = 0; key < attention_block; key += panel_rows) {
+      const std::size_t here = count < key ? 0 : count - key < panel_rows ? count - key : panel_rows;
+      avx512::interleave(k + key * stride * 2, stride * 2, here, head_dim_ * 2, 0, keys_ + key * (even_ / 2));
+    }
+    multiply(keys_, even_, attention_block, q_, rows, nullptr, to, attention_block);
+  }
+
+  void outputs(const float* p, std::size_t rows, const std::byte* v, std::size_t stride, std::size_t count,
+               const bool* key_mask, float* out) noexcept {
+    pack(p, attention_block, rows, attention_block, p_);
+    // Two keys side by side in every unit, 32 elements of a head in every panel.
+    for (std::size_t d = 0; d < out_stride_; d += width) {
+      const std::size_t left = head_dim_ - d;
+      const __mmask16 there = avx512::first(left < width ? left : width);
+      const auto widened = [&](std::size_t key) noexcept {
+        if (key >= count || (key_mask && !key_mask[key])) return _mm512_setzero_si512();
+        return _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(there, v + (key * stride + d) * 2));
+      };
+      std::uint32_t* to = values_ + d / panel_rows * (attention_block / 2) * panel_rows + d % panel_rows;
+      for (std::size_t key = 0; key < attention_block; key += 2, to += panel_rows)
+        store_ints(to, bit_or(widened(key), shift_left<16>(widened(key + 1))));
+    }
+    multiply(values_, attention_block, out_stride_, p_, rows, out, out, out_stride_);
+  }
+
+ private:
+  static void pack(const float* x, std::size_t stride, std::size_t rows, std::size_t k, std::byte* to) noexcept {
+    const std::size_t row_bytes = (k + 1) / 2 * 4;
+    for (std::size_t row = 0, count = 0; row < rows; row += count) {
+      count = tile_tokens(rows - row, bf16_tokens);
+      pack_bf16(x + row * stride, stride, count, k, to + row * row_bytes, nullptr);
+    }
+  }
+
+  static void multiply(const std::uint32_t* panels, std::size_t k, std::size_t columns, const std::byte* x,
+                       std::size_t rows, const float* from, float* y, std::size_t y_stride) noexcept {
+    tiles<TilePanels<TileBf16>, bf16_tokens>({.header = nullptr,
+                                              .panels = reinterpret_cast<const std::byte*>(panels),
+                                              .panel_bytes = k * 2 * panel_rows,
+                                              .rows = columns,
+                                              .x = x,
+                                              .x_bytes = k * 2,
+                                              .x_offset = 0,
+                                              .tokens = rows,
+                                              .k = k,
+                                              .from = from,
+                                              .from_stride = y_stride,
+                                              .y = y,
+                                              .y_stride = y_stride});
+  }
+
+  std::size_t head_dim_;
+  std::size_t even_;
+  std::size_t out_stride_;
+  std::byte* q_;           // packed queries
+  std::byte* p_;           // packed probabilities
+  std::uint32_t* keys_;    // panels of keys
+  std::uint32_t* values_;  // panels of elements of a head
+};
+
+inline void attention_native(const AttentionArgs& a, std::size_t kv_head, std::size_t token_begin,
+                             std::size_t token_end, float* scratch) noexcept {
+  Bf16Products products(a.head_dim, scratch + attention_row_floats(a.head_dim));
+  avx512::attention_with(a, sizeof(bfloat16), products, kv_head, token_begin, token_end, scratch);
+}
 
 inline constexpr Kernels table = [] {
-  Kernels kernels = avx512::table;
+  Kernels kernels = avx512_vnni::table;
   kernels.name = "avx512_bf16";
-  kernels.pack_tokens_bf16 = pack_tokens;
-  kernels.linear_bf16_dot = linear<bfloat16, bfloat16>;
+  kernels.bf16 = {.most = bf16_tokens, .elements = 2, .bytes = 4, .pack = pack_bf16};
+  kernels.tile_bf16 = tiles<TilePanels<TileBf16>, bf16_tokens>;
+  kernels.attention_bf16_native = attention_native;
   return kernels;
 }();
 

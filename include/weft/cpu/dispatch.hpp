@@ -12,15 +12,16 @@
 #include <weft/cpu/avx2.hpp>
 #include <weft/cpu/avx512.hpp>
 #include <weft/cpu/avx512_bf16.hpp>
+#include <weft/cpu/avx512_vnni.hpp>
 #include <weft/cpu/generic.hpp>
 #include <weft/cpu/kernels.hpp>
 
 namespace weft::inline v0::cpu {
 
 /// The instruction sets weft has kernels for, each a superset of the one before.
-enum class Isa : unsigned char { generic, avx2, avx512, avx512_bf16 };
+enum class Isa : unsigned char { generic, avx2, avx512, avx512_vnni, avx512_bf16 };
 
-inline constexpr std::array<Isa, 4> all_isas{Isa::generic, Isa::avx2, Isa::avx512, Isa::avx512_bf16};
+inline constexpr std::array<Isa, 5> all_isas{Isa::generic, Isa::avx2, Isa::avx512, Isa::avx512_vnni, Isa::avx512_bf16};
 
 namespace detail {
 
@@ -44,11 +45,13 @@ inline bool supported(Isa isa) noexcept {
   const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && detail::has_f16c();
   const bool avx512 = avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                       __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
+  const bool vnni = avx512 && __builtin_cpu_supports("avx512vnni");
   switch (isa) {
     case Isa::generic: return true;
     case Isa::avx2: return avx2;
     case Isa::avx512: return avx512;
-    case Isa::avx512_bf16: return avx512 && detail::has_avx512_bf16();
+    case Isa::avx512_vnni: return vnni;
+    case Isa::avx512_bf16: return vnni && detail::has_avx512_bf16();
   }
   return false;
 #else
@@ -63,6 +66,7 @@ inline const Kernels& kernels_for(Isa isa) {
 #if WEFT_X86_64
   if (isa == Isa::avx2) return avx2::table;
   if (isa == Isa::avx512) return avx512::table;
+  if (isa == Isa::avx512_vnni) return avx512_vnni::table;
   if (isa == Isa::avx512_bf16) return avx512_bf16::table;
 #endif
   return generic::table;

@@ -1,8 +1,11 @@
 #pragma once
 
+#include <array>
 #include <cstddef>
+#include <cstdint>
 
 #include <weft/core/half.hpp>
+#include <weft/core/layout.hpp>
 
 // What every instruction set provides: one table of functions, filled once per ISA by generic.hpp, avx2.hpp and
 // avx512.hpp from the bodies in kernels/*.inl. Kernels take raw pointers, trust their arguments and never throw.
@@ -17,35 +20,86 @@ enum class RopePairing : unsigned char { halves, interleaved };
 
 namespace cpu {
 
-/// y[t, r] = sum over k of x[t, k] * weight[r, k] for token rows t and the weight rows [row_begin, row_end), with x as
-/// pack_tokens* left it.
-///
-/// Every y[t, r] is computed in the same order whatever the tile it falls in: for every block of linear_block
-/// elements of k, one chain of multiply-adds per vector lane, the lanes added in a fixed tree, the blocks in order. So
-/// results do not depend on how many tokens or rows are asked for at once.
-struct LinearArgs {
-  const void* weight;  // (rows, k) elements, row stride weight_stride
-  std::size_t weight_stride;
-  const void* x;  // packed tokens
-  std::size_t tokens;
+/// Part of one panel: the elements of k from a multiple of panel_chunk on.
+struct PanelChunk {
+  const std::uint32_t* header;  // what precedes the elements of every row, where
+                                // the format has that
+  const std::uint32_t* data;    // (4-byte units, panel_rows)
   std::size_t k;
-  float* y;  // (tokens, rows), row stride y_stride
-  std::size_t y_stride;
-  std::size_t row_begin;
-  std::size_t row_end;
 };
 
-/// Elements of k that are accumulated before the lanes are added up.
-inline constexpr std::size_t linear_block = 2048;
-/// Packed tokens are padded with zeros to a multiple of this many elements of k.
-inline constexpr std::size_t linear_granule = 32;
+/// Elements after which every format begins a new unit of four bytes.
+inline constexpr std::size_t panel_chunk = 512;
 
-/// Packed tokens lie in tiles of at most `most` (Kernels::linear_tokens): how many are in the tile that begins where
-/// `left` tokens are left.
-constexpr std::size_t linear_tile_tokens(std::size_t left, std::size_t most) noexcept {
+/// y[t, r] = sum over k of x[t, k] * weight[r, k] for some tokens, the rows of some panels and a part of k.
+///
+/// Every y[t, r] is one chain of fused multiply-adds along k, whatever the tile it falls in and wherever k is divided:
+/// one element after the other for floats; pair by pair for bfloat16 dot products; and for int8 block by block, sum =
+/// fma(scale of the weights * scale of the tokens, exact integer product, sum), after sum = fma(minimum, sum of the
+/// tokens, sum) for formats that have one. So results do not depend on how many tokens or rows are asked for at once.
+struct TileArgs {
+  const std::byte* header;  // what precedes the elements of every row; for one panel that is not expanded
+  const std::byte* panels;
+  std::size_t panel_bytes;  // from one panel to the next
+  std::size_t rows;
+  const std::byte* x;    // packed tokens
+  std::size_t x_bytes;   // of one token, all of k
+  std::size_t x_offset;  // of one token, before this part of k
+  std::size_t tokens;
+  std::size_t k;
+  const float* from;  // (tokens, rows), row stride from_stride: where sums begin; null: at zero
+  std::size_t from_stride;
+  float* y;  // (tokens, rows), row stride y_stride; may be `from`
+  std::size_t y_stride;
+};
+
+/// Packed tokens lie in tiles of at most `most` (TokenForm::most): how many are in the tile that begins where `left`
+/// tokens are left.
+constexpr std::size_t tile_tokens(std::size_t left, std::size_t most) noexcept {
   if (left >= most) return most;
-  return left >= 3 ? 3 : left;
+  return left >= 6 ? 6 : left >= 2 ? 2 : 1;
 }
+
+/// A form in which tokens meet weights: a tile holds, for every block of k, that block of each of its tokens.
+struct TokenForm {
+  std::size_t most = 0;      // token rows of one tile; 0: the instruction set has no such product
+  std::size_t elements = 0;  // of a block
+  std::size_t bytes = 0;     // of a block
+  /// Packs rows [0, tokens) of x (stride x_stride) as one tile; sets overflow[t] where a token has elements that the
+  /// form does not reach (NaN, infinity, beyond 2^66 for int8) and leaves it alone otherwise.
+  void (*pack)(const float* x, std::size_t x_stride, std::size_t tokens, std::size_t k, void* packed,
+               bool* overflow) noexcept = nullptr;
+};
+
+/// Panels of int8 codes: blocks of 32 elements of k with one kind of scales.
+struct I8Panels {
+  void (*tile)(const TileArgs&) noexcept;
+  /// As floats: (k, panel_rows).
+  void (*widen)(const std::byte* panel, std::size_t k, float* to) noexcept;
+  std::size_t block_bytes;
+};
+
+/// How weights of one block format become panels of int8 codes.
+struct I8Weights {
+  void (*expand)(const PanelChunk&, void* to) noexcept;
+  /// The product straight from the interleaved rows of one panel, for few tokens.
+  void (*direct)(const TileArgs&) noexcept;
+  const I8Panels* panels;
+};
+
+/// The same for two-byte elements that become floats.
+struct F32Weights {
+  void (*expand)(const PanelChunk&, void* to) noexcept;
+  void (*direct)(const TileArgs&) noexcept;
+};
+
+/// Products with tokens as blocks of 32 int8 that share a power of two (the MXINT8 of the OCP Microscaling Formats
+/// specification 1.0).
+struct I8Kernels {
+  TokenForm tokens;
+  std::size_t direct_tokens;          // tokens up to which weights are multiplied as they are read
+  std::array<I8Weights, 10> weights;  // in the order of DType, from q8_0 on
+};
 
 /// Attention of the tokens [token_begin, token_end) in the query heads that share one key/value head. Keys are visited
 /// in blocks of attention_block whose borders do not depend on the query, with a running maximum and sum per query
@@ -79,31 +133,43 @@ struct AttentionArgs {
 /// Keys per step of the online softmax.
 inline constexpr std::size_t attention_block = 64;
 /// Query rows (tokens x grouped heads) that share one pass over the keys.
-inline constexpr std::size_t attention_rows = 48;
+inline constexpr std::size_t attention_rows = 96;
 
-/// Floats of scratch that one attention task uses.
-constexpr std::size_t attention_scratch(std::size_t head_dim) noexcept {
+/// Floats of scratch of one attention task: for its rows of queries, scores and outputs, and for a block of keys and
+/// values.
+constexpr std::size_t attention_row_floats(std::size_t head_dim) noexcept {
   const std::size_t padded = (head_dim + 15) / 16 * 16;
-  return attention_rows * (2 * padded + attention_block + 3) + 2 * attention_block * padded;
+  return attention_rows * (2 * padded + attention_block) + (3 * attention_rows + 15) / 16 * 16;
+}
+constexpr std::size_t attention_scratch(std::size_t head_dim) noexcept {
+  const std::size_t padded = (head_dim + 31) / 32 * 32;
+  return attention_row_floats(head_dim) + attention_rows * (padded + attention_block) / 2 +
+         3 * attention_block * padded;
 }
 
 struct Kernels {
   const char* name;
 
-  /// Token rows of one tile of packed tokens.
-  std::size_t linear_tokens;
+  /// panel[i, r] = the i-th four bytes of row r, for panel_rows rows of `bytes`
+  /// bytes that lie `stride` bytes apart; zero where there are none. Bytes that lie `ahead` bytes behind these are
+  /// asked for, as they are wanted next.
+  void (*interleave)(const std::byte* from, std::size_t stride, std::size_t rows, std::size_t bytes, std::size_t ahead,
+                     std::uint32_t* panel) noexcept;
 
-  /// Copies token rows [0, tokens), as many as linear_tile_tokens says, of x (stride x_stride) into one tile.
-  void (*pack_tokens)(const float* x, std::size_t x_stride, std::size_t tokens, std::size_t k, float* packed) noexcept;
-  void (*linear_f32)(const LinearArgs&) noexcept;
-  void (*linear_f16)(const LinearArgs&) noexcept;
-  void (*linear_bf16)(const LinearArgs&) noexcept;
+  /// Rearranges blocks of `units` units of four bytes and a half in an interleaved panel: for every two of them a unit
+  /// that holds both halves, the units of the first, those of the second. In a block the half comes first, or last.
+  void (*pair_blocks)(std::uint32_t* panel, std::size_t blocks, std::size_t units, bool half_last) noexcept;
 
-  /// The same with x rounded to bfloat16 and products in bfloat16 dot-product instructions (float accumulation); null
-  /// where the processor has none.
-  void (*pack_tokens_bf16)(const float* x, std::size_t x_stride, std::size_t tokens, std::size_t k,
-                           bfloat16* packed) noexcept;
-  void (*linear_bf16_dot)(const LinearArgs&) noexcept;
+  TokenForm f32;
+  void (*tile_f32)(const TileArgs&) noexcept;
+  F32Weights f16;
+  F32Weights bf16_as_f32;
+
+  /// bfloat16 dot products: tokens rounded to bfloat16, sums in float.
+  TokenForm bf16;
+  void (*tile_bf16)(const TileArgs&) noexcept;
+
+  I8Kernels i8;
 
   void (*attention_f32)(const AttentionArgs&, std::size_t kv_head, std::size_t token_begin, std::size_t token_end,
                         float* scratch) noexcept;
@@ -111,6 +177,11 @@ struct Kernels {
                         float* scratch) noexcept;
   void (*attention_bf16)(const AttentionArgs&, std::size_t kv_head, std::size_t token_begin, std::size_t token_end,
                          float* scratch) noexcept;
+
+  /// The same over bfloat16 keys and values with bfloat16 dot products: queries and probabilities rounded to bfloat16,
+  /// sums in float; null where the processor has none.
+  void (*attention_bf16_native)(const AttentionArgs&, std::size_t kv_head, std::size_t token_begin,
+                                std::size_t token_end, float* scratch) noexcept;
 
   /// y[i] = e^(scale * x[i]) / sum; all of y NaN where x holds NaN. x and y may be the same.
   void (*softmax)(const float* x, std::size_t n, float scale, float* y) noexcept;

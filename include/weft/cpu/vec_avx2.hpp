@@ -8,8 +8,10 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <type_traits>
 
 #include <weft/core/half.hpp>
+#include <weft/cpu/vec_generic.hpp>
 
 WEFT_BEGIN_TARGET("avx2,fma,f16c")
 
@@ -17,10 +19,13 @@ WEFT_BEGIN_TARGET("avx2,fma,f16c")
 namespace weft::inline v0::cpu::avx2 {
 
 using Vec = __m256;
+using IntVec = __m256i;
 
 inline constexpr const char* isa_name = "avx2";
 inline constexpr std::size_t width = 8;
-inline constexpr std::size_t linear_tokens = 3;
+inline constexpr std::size_t f32_tokens = 6;
+inline constexpr std::size_t i8_tokens = 2;
+inline constexpr std::size_t i8_direct_tokens = 1;
 inline constexpr std::size_t gemm_vectors = 2;
 
 WEFT_ALWAYS_INLINE Vec set(float value) noexcept { return _mm256_set1_ps(value); }
@@ -112,6 +117,13 @@ WEFT_ALWAYS_INLINE void reduce_add4(Vec a, Vec b, Vec c, Vec d, float* out) noex
   _mm_storeu_ps(out, _mm_add_ps(_mm256_castps256_ps128(sum), _mm256_extractf128_ps(sum, 1)));
 }
 
+WEFT_ALWAYS_INLINE void reduce_max4(Vec a, Vec b, Vec c, Vec d, float* out) noexcept {
+  const __m256 ab = _mm256_max_ps(_mm256_unpacklo_ps(a, b), _mm256_unpackhi_ps(a, b));
+  const __m256 cd = _mm256_max_ps(_mm256_unpacklo_ps(c, d), _mm256_unpackhi_ps(c, d));
+  const __m256 all = _mm256_max_ps(_mm256_shuffle_ps(ab, cd, 0x44), _mm256_shuffle_ps(ab, cd, 0xee));
+  _mm_storeu_ps(out, _mm_max_ps(_mm256_castps256_ps128(all), _mm256_extractf128_ps(all, 1)));
+}
+
 WEFT_ALWAYS_INLINE void transpose(Vec (&r)[width]) noexcept {
   Vec t[width];
   WEFT_UNROLL
@@ -134,6 +146,92 @@ WEFT_ALWAYS_INLINE void transpose(Vec (&r)[width]) noexcept {
   WEFT_UNROLL
   for (int i = 0; i < 8; ++i) r[i] = t[i];
 }
+
+WEFT_ALWAYS_INLINE IntVec load_ints(const void* p) noexcept {
+  return _mm256_loadu_si256(static_cast<const __m256i*>(p));
+}
+WEFT_ALWAYS_INLINE void store_ints(void* p, IntVec v) noexcept { _mm256_storeu_si256(static_cast<__m256i*>(p), v); }
+WEFT_ALWAYS_INLINE IntVec set_int(std::int32_t value) noexcept { return _mm256_set1_epi32(value); }
+WEFT_ALWAYS_INLINE IntVec set_byte(int value) noexcept { return _mm256_set1_epi8(static_cast<char>(value)); }
+WEFT_ALWAYS_INLINE IntVec bit_and(IntVec a, IntVec b) noexcept { return _mm256_and_si256(a, b); }
+WEFT_ALWAYS_INLINE IntVec bit_or(IntVec a, IntVec b) noexcept { return _mm256_or_si256(a, b); }
+WEFT_ALWAYS_INLINE IntVec bit_xor(IntVec a, IntVec b) noexcept { return _mm256_xor_si256(a, b); }
+WEFT_ALWAYS_INLINE IntVec add_bytes(IntVec a, IntVec b) noexcept { return _mm256_add_epi8(a, b); }
+WEFT_ALWAYS_INLINE IntVec multiply(IntVec a, IntVec b) noexcept { return _mm256_mullo_epi32(a, b); }
+template <int N>
+WEFT_ALWAYS_INLINE IntVec shift_left(IntVec v) noexcept {
+  return _mm256_slli_epi32(v, N);
+}
+template <int N>
+WEFT_ALWAYS_INLINE IntVec shift_right(IntVec v) noexcept {
+  return _mm256_srli_epi32(v, N);
+}
+WEFT_ALWAYS_INLINE IntVec shift_right_by(IntVec v, int n) noexcept { return _mm256_srl_epi32(v, _mm_cvtsi32_si128(n)); }
+template <int N>
+WEFT_ALWAYS_INLINE IntVec shift_right_signed(IntVec v) noexcept {
+  return _mm256_srai_epi32(v, N);
+}
+WEFT_ALWAYS_INLINE Vec to_float(IntVec v) noexcept { return _mm256_cvtepi32_ps(v); }
+WEFT_ALWAYS_INLINE Vec as_float(IntVec v) noexcept { return _mm256_castsi256_ps(v); }
+template <class T>
+WEFT_ALWAYS_INLINE Vec low_element(IntVec v) noexcept {
+  if constexpr (std::is_same_v<T, bfloat16>) return as_float(shift_left<16>(v));
+  const __m256i low = bit_and(v, set_int(0xffff));
+  return _mm256_cvtph_ps(_mm_packus_epi32(_mm256_castsi256_si128(low), _mm256_extracti128_si256(low, 1)));
+}
+
+inline constexpr bool i8_unsigned = false;
+/// Bytes of unsigned times signed products would saturate, so codes are widened to 16 bits: the even and the odd ones.
+struct DotWeights {
+  __m256i even, odd;
+};
+WEFT_ALWAYS_INLINE DotWeights dot_weights(IntVec codes) noexcept {
+  return {_mm256_srai_epi16(_mm256_slli_epi16(codes, 8), 8), _mm256_srai_epi16(codes, 8)};
+}
+WEFT_ALWAYS_INLINE IntVec dot(IntVec sum, DotWeights w, DotWeights x) noexcept {
+  const __m256i products = _mm256_add_epi32(_mm256_madd_epi16(w.even, x.even), _mm256_madd_epi16(w.odd, x.odd));
+  return _mm256_add_epi32(sum, products);
+}
+
+struct I8Tokens {
+  std::int16_t codes[8][2][2];  // (quad, even or odd, 2)
+  float scale;
+  float sum;
+
+  WEFT_ALWAYS_INLINE float set_scale(float largest) noexcept {
+    const std::int32_t bits = generic::shared_scale_bits(largest);
+    scale = generic::power_of_two(bits);
+    return generic::reciprocal_power_of_two(bits);
+  }
+  WEFT_ALWAYS_INLINE void set_codes(std::size_t i, Vec v) noexcept {
+    const __m256i ints = _mm256_cvtps_epi32(v);
+    const __m256i last = shift_left<16>(_mm256_shuffle_epi32(ints, 0x0e));
+    const __m256i pairs = bit_or(bit_and(ints, set_int(0xffff)), last);
+    _mm_storel_epi64(reinterpret_cast<__m128i*>(codes[2 * i]), _mm256_castsi256_si128(pairs));
+    _mm_storel_epi64(reinterpret_cast<__m128i*>(codes[2 * i + 1]), _mm256_extracti128_si256(pairs, 1));
+  }
+  WEFT_ALWAYS_INLINE void set_sums(float first, float last) noexcept { sum = scale * (first + last); }
+
+  template <int Zero>
+  WEFT_ALWAYS_INLINE IntVec start() const noexcept {
+    return set_int(0);
+  }
+  template <int Zero>
+  WEFT_ALWAYS_INLINE IntVec half_start(std::size_t) const noexcept {
+    return set_int(0);
+  }
+  WEFT_ALWAYS_INLINE DotWeights quad(std::size_t j) const noexcept {
+    std::int32_t pair[2];
+    __builtin_memcpy(pair, codes[j], sizeof pair);
+    return {set_int(pair[0]), set_int(pair[1])};
+  }
+};
+
+struct BlockScale {
+  Vec scale;
+  explicit WEFT_ALWAYS_INLINE BlockScale(Vec s) noexcept : scale(s) {}
+  WEFT_ALWAYS_INLINE Vec times(const I8Tokens& x) const noexcept { return mul(scale, cpu::avx2::set(x.scale)); }
+};
 
 }  // namespace weft::inline v0::cpu::avx2
 

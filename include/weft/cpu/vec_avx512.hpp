@@ -8,6 +8,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <type_traits>
 
 #include <weft/core/half.hpp>
 
@@ -17,10 +18,11 @@ WEFT_BEGIN_TARGET("avx512f,avx512bw,avx512vl,avx512dq,avx2,fma,f16c")
 namespace weft::inline v0::cpu::avx512 {
 
 using Vec = __m512;
+using IntVec = __m512i;
 
 inline constexpr const char* isa_name = "avx512";
 inline constexpr std::size_t width = 16;
-inline constexpr std::size_t linear_tokens = 6;
+inline constexpr std::size_t f32_tokens = 12;
 inline constexpr std::size_t gemm_vectors = 4;
 
 WEFT_ALWAYS_INLINE __mmask16 first(std::size_t n) noexcept { return static_cast<__mmask16>((1u << n) - 1u); }
@@ -123,6 +125,14 @@ WEFT_ALWAYS_INLINE void reduce_add4(Vec a, Vec b, Vec c, Vec d, float* out) noex
   _mm_storeu_ps(out, add_quarters(_mm512_add_ps(low, high)));
 }
 
+WEFT_ALWAYS_INLINE void reduce_max4(Vec a, Vec b, Vec c, Vec d, float* out) noexcept {
+  const __m512 ab = _mm512_max_ps(_mm512_unpacklo_ps(a, b), _mm512_unpackhi_ps(a, b));
+  const __m512 cd = _mm512_max_ps(_mm512_unpacklo_ps(c, d), _mm512_unpackhi_ps(c, d));
+  const __m512 all = _mm512_max_ps(_mm512_shuffle_ps(ab, cd, 0x44), _mm512_shuffle_ps(ab, cd, 0xee));
+  const __m256 halves = _mm256_max_ps(_mm512_castps512_ps256(all), _mm512_extractf32x8_ps(all, 1));
+  _mm_storeu_ps(out, _mm_max_ps(_mm256_castps256_ps128(halves), _mm256_extractf128_ps(halves, 1)));
+}
+
 WEFT_ALWAYS_INLINE void transpose(Vec (&r)[width]) noexcept {
   Vec t[width];
   WEFT_UNROLL
@@ -151,6 +161,36 @@ WEFT_ALWAYS_INLINE void transpose(Vec (&r)[width]) noexcept {
     r[i + 4] = _mm512_shuffle_f32x4(t[i + 4], t[i + 12], 0x88);
     r[i + 12] = _mm512_shuffle_f32x4(t[i + 4], t[i + 12], 0xdd);
   }
+}
+
+WEFT_ALWAYS_INLINE IntVec load_ints(const void* p) noexcept { return _mm512_loadu_si512(p); }
+WEFT_ALWAYS_INLINE void store_ints(void* p, IntVec v) noexcept { _mm512_storeu_si512(p, v); }
+WEFT_ALWAYS_INLINE IntVec set_int(std::int32_t value) noexcept { return _mm512_set1_epi32(value); }
+WEFT_ALWAYS_INLINE IntVec set_byte(int value) noexcept { return _mm512_set1_epi8(static_cast<char>(value)); }
+WEFT_ALWAYS_INLINE IntVec bit_and(IntVec a, IntVec b) noexcept { return _mm512_and_si512(a, b); }
+WEFT_ALWAYS_INLINE IntVec bit_or(IntVec a, IntVec b) noexcept { return _mm512_or_si512(a, b); }
+WEFT_ALWAYS_INLINE IntVec bit_xor(IntVec a, IntVec b) noexcept { return _mm512_xor_si512(a, b); }
+WEFT_ALWAYS_INLINE IntVec add_bytes(IntVec a, IntVec b) noexcept { return _mm512_add_epi8(a, b); }
+WEFT_ALWAYS_INLINE IntVec multiply(IntVec a, IntVec b) noexcept { return _mm512_mullo_epi32(a, b); }
+template <int N>
+WEFT_ALWAYS_INLINE IntVec shift_left(IntVec v) noexcept {
+  return _mm512_slli_epi32(v, N);
+}
+template <int N>
+WEFT_ALWAYS_INLINE IntVec shift_right(IntVec v) noexcept {
+  return _mm512_srli_epi32(v, N);
+}
+WEFT_ALWAYS_INLINE IntVec shift_right_by(IntVec v, int n) noexcept { return _mm512_srl_epi32(v, _mm_cvtsi32_si128(n)); }
+template <int N>
+WEFT_ALWAYS_INLINE IntVec shift_right_signed(IntVec v) noexcept {
+  return _mm512_srai_epi32(v, N);
+}
+WEFT_ALWAYS_INLINE Vec to_float(IntVec v) noexcept { return _mm512_cvtepi32_ps(v); }
+WEFT_ALWAYS_INLINE Vec as_float(IntVec v) noexcept { return _mm512_castsi512_ps(v); }
+template <class T>
+WEFT_ALWAYS_INLINE Vec low_element(IntVec v) noexcept {
+  if constexpr (std::is_same_v<T, bfloat16>) return as_float(shift_left<16>(v));
+  return _mm512_cvtph_ps(_mm512_cvtepi32_epi16(v));
 }
 
 }  // namespace weft::inline v0::cpu::avx512

@@ -57,6 +57,11 @@ class Checkpoint {
     if (found == shard_of_.end()) raise<FormatError>(directory_.string(), ": there is no tensor ", name);
     return shards_[found->second]->tensor(name);
   }
+  /// Lets go of the memory of a tensor of this checkpoint that is not wanted soon; touching it reads it again.
+  void release(std::string_view name, const AnyTensor& tensor) const noexcept {
+    const auto found = shard_of_.find(name);
+    if (found != shard_of_.end()) shards_[found->second]->release(tensor);
+  }
   /// "file: tensor name", for errors about a tensor; the directory where there is none of that name.
   std::string source_of(std::string_view name) const {
     const auto found = shard_of_.find(name);

@@ -79,6 +79,9 @@ class SafetensorsFile {
     std::sort(entries_.begin(), entries_.end(), [](const auto& a, const auto& b) { return a.name < b.name; });
   }
 
+  /// MappedFile::release for a tensor of this file.
+  void release(const AnyTensor& tensor) const noexcept { file_->release(tensor.bytes()); }
+
   const std::string& path() const noexcept { return path_; }
   /// The tensors in the order of their names.
   std::span<const SafetensorsEntry> entries() const noexcept { return entries_; }

@@ -4,6 +4,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 
 #include <weft/core/any_tensor.hpp>
@@ -80,12 +81,12 @@ struct AttentionBuffers {
 };
 
 /// Self-attention of tokens at `positions` (consecutive, beginning at params.offset) that are appended to the cache:
-/// projects x, rotates, stores keys and values, attends to everything cached so far, projects back.
-/// x, y: (tokens, hidden), may be the same.
+/// projects x, rotates, stores keys and values, attends to everything cached so far, projects back into y, which is
+/// also added to `residual`, if there is one. x, y, residual: (tokens, hidden); y may be x.
 inline void attention_block(const AttentionWeights& weights, const CacheLayer& cache, const RopeTable& rope,
                             std::span<const std::int32_t> positions, const AttentionParams& params,
                             TensorView<const float, 2> x, const AttentionBuffers& buffers, TensorView<float, 2> y,
-                            const cpu::Context& ctx) {
+                            const cpu::Context& ctx, std::optional<TensorView<float, 2>> residual = std::nullopt) {
   const std::size_t tokens = x.extent(0);
   const std::array<LinearOutput, 3> outputs{LinearOutput{weights.q, buffers.q, detail::bias_or_null(weights.q_bias)},
                                             LinearOutput{weights.k, buffers.k, detail::bias_or_null(weights.k_bias)},
@@ -103,7 +104,7 @@ inline void attention_block(const AttentionWeights& weights, const CacheLayer& c
     attention(q, detail::cached<const T>(cache, cache.k, keys), detail::cached<const T>(cache, cache.v, keys),
               heads(buffers.out), params, ctx);
   });
-  linear(buffers.out, weights.o, y, ctx, detail::bias_or_null(weights.o_bias));
+  detail::linear_onto(buffers.out, weights.o, detail::bias_or_null(weights.o_bias), y, ctx, residual);
 }
 
 }  // namespace weft::inline v0

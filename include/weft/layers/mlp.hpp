@@ -2,6 +2,8 @@
 
 #include <array>
 #include <cstddef>
+#include <optional>
+#include <span>
 
 #include <weft/core/any_tensor.hpp>
 #include <weft/core/tensor.hpp>
@@ -24,16 +26,34 @@ namespace detail {
 
 inline const float* bias_or_null(const Tensor<float, 1>& bias) noexcept { return bias.empty() ? nullptr : bias.data(); }
 
+/// y = x weight^T + bias, which is also added to `residual`, if there is one.
+inline void linear_onto(TensorView<const float, 2> x, const AnyTensor& weight, const float* bias,
+                        TensorView<float, 2> y, const cpu::Context& ctx,
+                        const std::optional<TensorView<float, 2>>& residual) {
+  const LinearOutput output{weight, y, bias};
+  if (!residual) return linear(x, std::span<const LinearOutput>(&output, 1), ctx);
+  require_shape("linear", "the residual", residual->extents(), y.extents());
+  const auto add = [&](std::size_t begin, std::size_t end) {
+    for (std::size_t t = 0; t < y.extent(0); ++t) ctx.kernels->add(&y(t, begin), end - begin, &(*residual)(t, begin));
+  };
+  linear(x, std::span<const LinearOutput>(&output, 1), ctx, LinearEpilogue(add));
+}
+
 }  // namespace detail
 
-/// y = down (f(gate x) * up x). x, y: (tokens, hidden), may be the same. gate, up: (tokens, intermediate), scratch.
+/// y = down (f(gate x) * up x), which is also added to `residual`, if there is one. x, y, residual: (tokens, hidden); y
+/// may be x. gate, up: (tokens, intermediate), scratch.
 inline void mlp(const MlpWeights& weights, Activation kind, TensorView<const float, 2> x, TensorView<float, 2> gate,
-                TensorView<float, 2> up, TensorView<float, 2> y, const cpu::Context& ctx) {
+                TensorView<float, 2> up, TensorView<float, 2> y, const cpu::Context& ctx,
+                std::optional<TensorView<float, 2>> residual = std::nullopt) {
   const std::array<LinearOutput, 2> outputs{LinearOutput{weights.gate, gate, detail::bias_or_null(weights.gate_bias)},
                                             LinearOutput{weights.up, up, detail::bias_or_null(weights.up_bias)}};
-  linear(x, outputs, ctx);
-  gated_activation(kind, gate, up, gate, ctx);
-  linear(gate, weights.down, y, ctx, detail::bias_or_null(weights.down_bias));
+  const auto activate = [&](std::size_t begin, std::size_t end) {
+    for (std::size_t t = 0; t < gate.extent(0); ++t)
+      ctx.kernels->activation(kind, &gate(t, begin), &up(t, begin), end - begin, &gate(t, begin));
+  };
+  linear(x, outputs, ctx, LinearEpilogue(activate));
+  detail::linear_onto(gate, weights.down, detail::bias_or_null(weights.down_bias), y, ctx, residual);
 }
 
 }  // namespace weft::inline v0

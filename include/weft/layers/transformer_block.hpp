@@ -35,15 +35,6 @@ struct DecoderLayerBuffers {
   TensorView<float, 2> up;    // (tokens, intermediate)
 };
 
-namespace detail {
-
-/// x += y, row by row.
-inline void add_rows(TensorView<const float, 2> y, TensorView<float, 2> x, const cpu::Context& ctx) {
-  for_each_row("add", y, x, ctx, [&](const float* from, std::size_t n, float* to) { ctx.kernels->add(from, n, to); });
-}
-
-}  // namespace detail
-
 /// x += attention(norm(x)); x += mlp(norm(x)). x: (tokens, hidden), in place.
 inline void transformer_block(const DecoderLayerWeights& weights, const CacheLayer& cache, const RopeTable& rope,
                               std::span<const std::int32_t> positions, const DecoderLayerParams& params,
@@ -51,13 +42,11 @@ inline void transformer_block(const DecoderLayerWeights& weights, const CacheLay
                               std::string_view name, const cpu::Context& ctx) {
   rms_norm(x, weights.attention_norm, buffers.normed, params.norm, ctx);
   attention_block(weights.attention, cache, rope, positions, params.attention, buffers.normed, buffers.attention,
-                  buffers.normed, ctx);
+                  buffers.normed, ctx, x);
   detail::tap_out(tap, buffers.normed, name, ".self_attn");
-  detail::add_rows(buffers.normed, x, ctx);
   rms_norm(x, weights.mlp_norm, buffers.normed, params.norm, ctx);
-  mlp(weights.mlp, params.activation, buffers.normed, buffers.gate, buffers.up, buffers.normed, ctx);
+  mlp(weights.mlp, params.activation, buffers.normed, buffers.gate, buffers.up, buffers.normed, ctx, x);
   detail::tap_out(tap, buffers.normed, name, ".mlp");
-  detail::add_rows(buffers.normed, x, ctx);
   detail::tap_out(tap, x, name);
 }
 

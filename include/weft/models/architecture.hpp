@@ -50,6 +50,7 @@ struct TensorRow {
   Dim rows;
   Dim columns = Dim::hidden;                        ///< of matrices
   bool (*present)(const DecoderConfig&) = nullptr;  ///< null: in every checkpoint of the family
+  bool lookup = false;                              ///< a table whose rows are looked up, not multiplied
 
   bool per_layer() const noexcept { return slot.index() >= 2; }
   bool matrix() const noexcept { return slot.index() % 2 == 0; }

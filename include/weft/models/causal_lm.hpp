@@ -51,9 +51,11 @@ class CausalLM {
   std::size_t parameters() const {
     std::size_t count = 0;
     for_each_weight([&](std::size_t elements, std::size_t) { count += elements; });
-    return count;
+    const DecoderWeights& w = weights();
+    const bool head_copied = config().tied_embeddings && w.output.bytes().data() != w.embedding.bytes().data();
+    return head_copied ? count - w.output.size() : count;
   }
-  /// Bytes of all weights as they lie in memory.
+  /// Bytes of all weights as they lie in memory or in mapped files.
   std::size_t weight_bytes() const {
     std::size_t total = 0;
     for_each_weight([&](std::size_t, std::size_t bytes) { total += bytes; });
@@ -79,7 +81,7 @@ class CausalLM {
     const auto vector = [&](const Tensor<float, 1>& t) { f(t.size(), t.size() * sizeof(float)); };
     matrix(w.embedding);
     vector(w.final_norm);
-    if (!config().tied_embeddings) matrix(w.output);
+    if (w.output.bytes().data() != w.embedding.bytes().data()) matrix(w.output);
     for (const DecoderLayerWeights& layer : w.layers) {
       for (const AnyTensor* t : {&layer.attention.q, &layer.attention.k, &layer.attention.v, &layer.attention.o,
                                  &layer.mlp.gate, &layer.mlp.up, &layer.mlp.down})

@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <stop_token>
 #include <string>
@@ -16,6 +17,7 @@
 #include <weft/formats/checkpoint.hpp>
 #include <weft/models/causal_lm.hpp>
 #include <weft/models/registry.hpp>
+#include <weft/ops/quantize.hpp>
 #include <weft/tokenizers/load_tokenizer.hpp>
 
 namespace weft::inline v0 {
@@ -27,11 +29,21 @@ struct LoadProgress {
   std::string_view tensor;  ///< the one just finished
 };
 
+/// Where matrices of weights are used from.
+enum class Load : unsigned char {
+  repack,    ///< copied into memory in the layout that products read fastest, one after the other
+  in_place,  ///< the mapped file: nothing is copied, pages are shared with other processes, products are slower
+};
+
 struct LoadOptions {
+  Load load = Load::repack;
+  /// The element type of matrices; what it rounds is rounded while loading. Rows that do not fill the blocks of q4_k,
+  /// q5_k and q6_k become q5_0, q5_1 and q8_0, those that fill no blocks stay as they are. Implies Load::repack.
+  std::optional<DType> weights = {};
   std::size_t threads = 0;                  ///< 0: one per available processor; 1: the calling thread alone
   std::shared_ptr<Executor> executor = {};  ///< the host's own scheduler, instead of threads of ours
   Compute compute = Compute::native;        ///< f32: never round activations, whatever the weights' type
-  bool preload = false;                     ///< read every page of the weights now, not when it is first needed
+  bool preload = false;                     ///< read every page that is used in place now, not when it is first needed
   bool tokenizer = true;                    ///< false: run on token ids alone
   std::function<void(const LoadProgress&)> progress = {};  ///< called after every tensor; what it throws ends loading
   std::stop_token stop = {};
@@ -71,8 +83,8 @@ inline void touch_pages(std::span<const std::byte> bytes) noexcept {
 class WeightLoader {
  public:
   WeightLoader(const Checkpoint& checkpoint, const DecoderArchitecture& architecture, const DecoderConfig& config,
-               const LoadOptions& options)
-      : checkpoint_(checkpoint), architecture_(architecture), config_(config), options_(options) {}
+               const LoadOptions& options, const cpu::Context& ctx)
+      : checkpoint_(checkpoint), architecture_(architecture), config_(config), options_(options), ctx_(ctx) {}
 
   DecoderWeights load() {
     check_names();
@@ -85,7 +97,11 @@ class WeightLoader {
         std::visit([&](auto slot) { fill(slot_of(slot, weights, layer), row, tensor); }, row.slot);
       }
     }
-    if (config_.tied_embeddings) weights.output = weights.embedding;
+    if (config_.tied_embeddings) {
+      weights.output = converted(weights.embedding);
+      if (weights.output.bytes().data() != weights.embedding.bytes().data())
+        checkpoint_.release(table_, weights.embedding);
+    }
     return weights;
   }
 
@@ -144,8 +160,25 @@ class WeightLoader {
   }
 
   void fill(AnyTensor& slot, const TensorRow& row, const std::string& tensor) {
-    slot = read(row, tensor);
-    report(slot, tensor);
+    const AnyTensor stored = read(row, tensor);
+    // Single rows of a table are looked up: it stays where it is.
+    slot = row.lookup ? stored : converted(stored);
+    if (row.lookup) table_ = tensor;
+    if (slot.bytes().data() != stored.bytes().data()) checkpoint_.release(tensor, stored);
+    report(stored, tensor);
+  }
+
+  AnyTensor converted(const AnyTensor& matrix) const {
+    if (!options_.weights)
+      return options_.load == Load::in_place ? matrix : convert_weight(matrix, matrix.dtype(), Layout::panels, ctx_);
+    return convert_weight(matrix, fitting(*options_.weights, matrix.extent(1), matrix.dtype()), Layout::panels, ctx_);
+  }
+
+  /// The type nearest to `wanted` whose blocks fill rows of k elements.
+  static DType fitting(DType wanted, std::size_t k, DType stored) noexcept {
+    if (k % block_elements(wanted) == 0) return wanted;
+    const DType smaller = wanted == DType::q4_k ? DType::q5_0 : wanted == DType::q5_k ? DType::q5_1 : DType::q8_0;
+    return k % block_elements(smaller) == 0 ? smaller : stored;
   }
 
   void fill(Tensor<float, 1>& slot, const TensorRow& row, const std::string& tensor) {
@@ -162,14 +195,16 @@ class WeightLoader {
   const DecoderArchitecture& architecture_;
   const DecoderConfig& config_;
   const LoadOptions& options_;
+  cpu::Context ctx_;
+  std::string table_;      // the tensor whose rows are looked up
   std::size_t total_ = 0;  // bytes of the tensors that are read
   std::size_t done_ = 0;
 };
 
 }  // namespace detail
 
-/// Loads a decoder from a checkpoint that somebody trained: a Hugging Face directory as downloaded. Weights are mapped
-/// and used in place.
+/// Loads a decoder from a checkpoint that somebody trained: a Hugging Face directory as downloaded. Files are mapped;
+/// LoadOptions::load and LoadOptions::weights say where matrices are used from and in which type.
 ///
 /// Throws FormatError for files that are missing or malformed and tensors that are missing or too many, ConfigError for
 /// a config.json that contradicts itself or the weights, UnsupportedError for families, config keys and tokenizers that
@@ -187,9 +222,6 @@ inline CausalLM load_causal_lm(const std::filesystem::path& path, const LoadOpti
                             " query heads per key/value head, at most ", cpu::attention_rows, " are supported");
   parts.generation = read_generation_config(checkpoint.config(), checkpoint.generation_config(), parts.config.vocab);
   if (options.tokenizer && has_tokenizer_files(checkpoint.directory())) parts.tokenizer = load_tokenizer(checkpoint);
-  parts.weights = detail::WeightLoader(checkpoint, architecture, parts.config, options).load();
-  parts.compute = options.compute;
-  if (options.kernels) parts.kernels = options.kernels;
   if (options.executor) {
     parts.executor = options.executor;
   } else if (options.threads == 1) {
@@ -197,6 +229,10 @@ inline CausalLM load_causal_lm(const std::filesystem::path& path, const LoadOpti
   } else {
     parts.executor = std::make_shared<ThreadPool>(options.threads);
   }
+  parts.compute = options.compute;
+  if (options.kernels) parts.kernels = options.kernels;
+  const cpu::Context ctx{.kernels = parts.kernels, .executor = parts.executor.get()};
+  parts.weights = detail::WeightLoader(checkpoint, architecture, parts.config, options, ctx).load();
   return CausalLM(std::move(parts));
 }
 

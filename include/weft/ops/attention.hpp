@@ -45,11 +45,13 @@ void check_attention(TensorView<const float, 3> q, TensorView<const K, 3> k, Ten
 }
 
 template <class K>
-auto attention_kernel(const cpu::Kernels& kernels) {
+auto attention_kernel(const cpu::Context& ctx) {
+  const cpu::Kernels& kernels = *ctx.kernels;
   if constexpr (std::is_same_v<K, half>) {
     return kernels.attention_f16;
   } else if constexpr (std::is_same_v<K, bfloat16>) {
-    return kernels.attention_bf16;
+    const bool native = ctx.compute == Compute::native && kernels.attention_bf16_native;
+    return native ? kernels.attention_bf16_native : kernels.attention_bf16;
   } else {
     static_assert(std::is_same_v<K, float>, "attention: keys and values are float, half or bfloat16");
     return kernels.attention_f32;
@@ -65,8 +67,9 @@ auto attention_kernel(const cpu::Kernels& kernels) {
 ///
 /// q, out: (tokens, heads, head_dim) float. k, v: (keys, kv_heads, head_dim) float, half or bfloat16, any strides with
 /// contiguous heads: a cache as it lies. out must not overlap the others. Scores are never held for more than 64 keys
-/// at a time, whatever the length; sums are float; results do not depend on threads nor on how tokens are divided among
-/// calls. Throws ShapeError, UnsupportedError for more than 48 query heads per key/value head.
+/// at a time, whatever the length; sums are float; with Compute::native and bfloat16 keys and values, q and the
+/// probabilities are rounded to bfloat16 where the processor multiplies it; results do not depend on threads nor on how
+/// tokens are divided among calls. Throws ShapeError, UnsupportedError for more than 96 query heads per key/value head.
 template <class K>
 void attention(TensorView<const float, 3> q, TensorView<const K, 3> k, TensorView<const K, 3> v,
                TensorView<float, 3> out, const AttentionParams& params, const cpu::Context& ctx = {}) {
@@ -100,7 +103,7 @@ void attention(TensorView<const float, 3> q, TensorView<const K, 3> k, TensorVie
   const std::size_t tiles = (tokens + tile - 1) / tile;
   const std::size_t floats = cpu::attention_scratch(args.head_dim);
   const detail::Scratch scratch(ctx, ctx.concurrency() * floats * sizeof(float));
-  const auto kernel = detail::attention_kernel<K>(*ctx.kernels);
+  const auto kernel = detail::attention_kernel<K>(ctx);
   // The last tiles see the most keys: they go first.
   const auto run = [&](std::size_t item, std::size_t slot) {
     const std::size_t begin = (tiles - 1 - item / kv_heads) * tile;

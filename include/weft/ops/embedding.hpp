@@ -8,13 +8,14 @@
 #include <weft/core/tensor_view.hpp>
 #include <weft/core/token_id.hpp>
 #include <weft/cpu/context.hpp>
+#include <weft/ops/linear.hpp>
 
 namespace weft::inline v0 {
 
 /// y[t] = table[ids[t]], widened to float.
 ///
-/// ids: (tokens). table: (vocab, hidden): f32, f16 or bf16. y: (tokens, hidden). Throws ShapeError for an id outside
-/// [0, vocab) and for shapes that do not fit, UnsupportedError for other types.
+/// ids: (tokens). table: (vocab, hidden): f32, f16, bf16 or a block format, in rows or in panels. y: (tokens, hidden).
+/// Throws ShapeError for an id outside [0, vocab) and for shapes that do not fit, UnsupportedError for other types.
 inline void embedding(std::span<const TokenId> ids, const AnyTensor& table, TensorView<float, 2> y,
                       const cpu::Context& ctx = {}) {
   if (table.rank() != 2)
@@ -26,6 +27,11 @@ inline void embedding(std::span<const TokenId> ids, const AnyTensor& table, Tens
   if (y.extent(1) > 1 && y.stride(1) != 1)
     raise<ShapeError>("embedding: the elements of a row of y must lie one after the other");
   const std::size_t hidden = table.extent(1);
+  if (table.layout() == Layout::panels || is_block_format(table.dtype())) {
+    for (std::size_t t = 0; t < ids.size(); ++t)
+      weight_row(table, static_cast<std::size_t>(ids[t]), y.data() + t * y.stride(0), ctx);
+    return;
+  }
   const auto row = [&](auto elements, std::size_t t) {
     return elements.data() + static_cast<std::size_t>(ids[t]) * hidden;
   };

@@ -17,7 +17,7 @@
 
 namespace weft::inline v0 {
 
-/// A token that is found in the text as it stands, before the vocabulary proper sees what lies between.
+/// A token that is found in the text, before the vocabulary proper sees what lies between.
 struct AddedToken {
   std::string content{};
   TokenId id = 0;
@@ -25,6 +25,7 @@ struct AddedToken {
   bool strip_left = false;   ///< takes the white space before it with it
   bool strip_right = false;  ///< takes the white space after it with it
   bool whole_word = false;   ///< is ordinary text unless spaces or the ends of the text surround it
+  bool normalized = false;   ///< is looked for in normalized text, not in the text as it stands
 };
 
 namespace detail {

@@ -6,13 +6,17 @@
 #include <string>
 #include <string_view>
 #include <system_error>
+#include <utility>
 
 #include <weft/core/error.hpp>
 #include <weft/core/memory.hpp>
 #include <weft/formats/checkpoint.hpp>
+#include <weft/tokenizers/pipeline_tokenizer.hpp>
 #include <weft/tokenizers/sentencepiece.hpp>
 #include <weft/tokenizers/tokenizer.hpp>
 #include <weft/tokenizers/tokenizer_config.hpp>
+#include <weft/tokenizers/tokenizer_json.hpp>
+#include <weft/tokenizers/vocabulary_files.hpp>
 
 namespace weft::inline v0 {
 
@@ -40,21 +44,36 @@ inline bool has_tokenizer_files(const std::filesystem::path& directory) {
   return false;
 }
 
-/// The tokenizer of a directory, by the files that are there. Throws UnsupportedError naming the file for a kind of
-/// tokenizer that is not built, FormatError where there is none or it is malformed.
+/// The tokenizer of a directory, by the files that are there: tokenizer.json, else tokenizer.model (SentencePiece),
+/// else vocab.txt (WordPiece), else vocab.json with merges.txt (byte-level BPE). Throws UnsupportedError naming the
+/// file for a kind of tokenizer that is not built, FormatError where there is none or it is malformed.
 inline std::shared_ptr<const Tokenizer> load_tokenizer(const std::filesystem::path& directory) {
-  std::error_code ignored;
-  const std::filesystem::path model = directory / "tokenizer.model";
-  if (std::filesystem::exists(model, ignored)) {
+  const auto pipeline = [](TokenizerParts parts) {
+    return std::make_shared<const PipelineTokenizer>(std::move(parts));
+  };
+  const auto exists = [&](const char* name) {
+    std::error_code ignored;
+    return std::filesystem::exists(directory / name, ignored);
+  };
+  if (exists("tokenizer.json"))
+    return pipeline(read_tokenizer_json(directory / "tokenizer.json", read_stated_tokenizer_config(directory)));
+  if (exists("tokenizer.model")) {
+    const std::filesystem::path model = directory / "tokenizer.model";
     if (detail::is_tiktoken_file(model.string()))
       raise<UnsupportedError>(model.string(), ": byte-level BPE vocabularies (tiktoken) are not supported");
     return std::make_shared<const SentencePieceTokenizer>(model, read_tokenizer_config(directory));
   }
-  for (const char* name : {"tokenizer.json", "vocab.json", "vocab.txt", "spiece.model", "sentencepiece.bpe.model"})
-    if (std::filesystem::exists(directory / name, ignored))
+  if (exists("vocab.txt"))
+    return pipeline(read_vocab_txt(directory / "vocab.txt", read_stated_tokenizer_config(directory)));
+  if (exists("vocab.json") && exists("merges.txt"))
+    return pipeline(
+        read_vocab_json(directory / "vocab.json", directory / "merges.txt", read_stated_tokenizer_config(directory)));
+  for (const char* name : {"vocab.json", "spiece.model", "sentencepiece.bpe.model"})
+    if (exists(name))
       raise<UnsupportedError>((directory / name).string(),
-                              ": tokenizers of this kind are not supported; expected tokenizer.model (SentencePiece)");
-  raise<FormatError>(directory.string(), ": there is no tokenizer; expected tokenizer.model");
+                              ": tokenizers of this kind are not supported; expected "
+                              "tokenizer.json, tokenizer.model, vocab.txt, or vocab.json with merges.txt");
+  raise<FormatError>(directory.string(), ": there is no tokenizer; expected tokenizer.json or tokenizer.model");
 }
 
 inline std::shared_ptr<const Tokenizer> load_tokenizer(const Checkpoint& checkpoint) {

@@ -10,6 +10,7 @@
 #include <weft/core/error.hpp>
 #include <weft/core/token_id.hpp>
 #include <weft/formats/utf8.hpp>
+#include <weft/tokenizers/encoding.hpp>
 
 namespace weft::inline v0 {
 
@@ -31,6 +32,18 @@ class Tokenizer {
 
   /// Throws TokenizerError for text that is too long for the tokenizer.
   virtual std::vector<TokenId> encode(std::string_view text, const EncodeOptions& options = {}) const = 0;
+
+  /// The tokens of a text, or of a pair of texts, with their offsets, words and types, truncated and padded as asked.
+  /// Throws UnsupportedError for a tokenizer that gives ids alone, TokenizerError as encode() does, ConfigError where
+  /// the text cannot be truncated or padded as asked.
+  virtual Encoding tokenize(std::string_view text, const TokenizeOptions& options = {}) const {
+    static_cast<void>(text), static_cast<void>(options);
+    raise<UnsupportedError>("this tokenizer gives ids alone, without offsets");
+  }
+  virtual Encoding tokenize(std::string_view text, std::string_view pair, const TokenizeOptions& options = {}) const {
+    static_cast<void>(pair);
+    return tokenize(text, options);
+  }
 
   /// The text of the tokens. Bytes that form no character, which tokens of single bytes can spell, become U+FFFD each.
   /// Throws TokenizerError for an id outside the vocabulary.

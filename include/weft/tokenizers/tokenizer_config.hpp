@@ -25,8 +25,7 @@ namespace weft::inline v0 {
 ///
 /// Keys that have no influence here and are ignored: chat_template, clean_up_tokenization_spaces (it edits finished
 /// text, which a stream never is), model_max_length, name_or_path, padding_side, processor_class,
-/// spaces_between_special_tokens, truncation_side, use_default_system_prompt, and the `normalized` flag of added
-/// tokens.
+/// spaces_between_special_tokens, truncation_side and use_default_system_prompt.
 struct TokenizerConfig {
   std::string tokenizer_class{};    ///< empty where the files do not say
   std::vector<AddedToken> added{};  ///< with the ids the files give
@@ -36,20 +35,43 @@ struct TokenizerConfig {
   std::optional<AddedToken> unk = AddedToken{.content = "<unk>", .special = true};
   std::optional<AddedToken> sep{}, pad{}, cls{}, mask{};
   std::vector<AddedToken> additional{};
+  std::vector<std::string> without{};  ///< roles that the files say no token has: "bos", ...
   std::optional<bool> add_bos{};
   std::optional<bool> add_eos{};
   std::optional<bool> legacy{};
   std::optional<bool> add_prefix_space{};
+  std::optional<bool> do_lower_case{};
+  std::optional<bool> strip_accents{};
+  std::optional<bool> tokenize_chinese_chars{};
   bool split_special_tokens = false;  ///< special tokens are never parsed
 };
 
 namespace detail {
 
+inline TokenId token_id(const Json& json) {
+  if (json.as_int() < 0 || json.as_int() >= std::numeric_limits<TokenId>::max())
+    raise<FormatError>(json.location(), ": ", json.as_int(), " is no token id");
+  return static_cast<TokenId>(json.as_int());
+}
+
+/// An added token as Hugging Face's files describe it, without its id.
+inline AddedToken read_added_token(const Json& json) {
+  AddedToken token;
+  token.content = json.at("content").as_string();
+  token.special = json.get_or("special", false);
+  token.strip_left = json.get_or("lstrip", false);
+  token.strip_right = json.get_or("rstrip", false);
+  token.whole_word = json.get_or("single_word", false);
+  token.normalized = json.get_or("normalized", !token.special);
+  return token;
+}
+
 class TokenizerConfigReader {
  public:
-  explicit TokenizerConfigReader(const std::filesystem::path& directory) : directory_(directory) {}
+  TokenizerConfigReader(const std::filesystem::path& directory, TokenizerConfig defaults)
+      : directory_(directory), config_(std::move(defaults)) {}
 
-  TokenizerConfig read() {
+  TokenizerConfig read(bool with_tokenizer_json) {
     bool complete = false;
     if (const auto json = file("tokenizer_config.json")) {
       read_main(*json);
@@ -63,11 +85,11 @@ class TokenizerConfigReader {
       if (const auto json = file("special_tokens_map.json")) read_roles(*json);
       if (const auto json = file("added_tokens.json"))
         for (const Json& id : *json) {
-          config_.added.push_back({.content = std::string(id.key()), .id = checked_id(id)});
+          config_.added.push_back({.content = std::string(id.key()), .id = token_id(id)});
         }
-      if (const auto json = file("tokenizer.json"))
+      if (const auto json = with_tokenizer_json ? file("tokenizer.json") : std::nullopt)
         if (const Json* added = json->given("added_tokens"))
-          for (const Json& token : added->as_array()) add(token, checked_id(token.at("id")));
+          for (const Json& token : added->as_array()) add(token, token_id(token.at("id")));
     }
     return std::move(config_);
   }
@@ -106,6 +128,9 @@ class TokenizerConfigReader {
     config_.add_eos = flag(json, "add_eos_token");
     config_.legacy = flag(json, "legacy");
     config_.add_prefix_space = flag(json, "add_prefix_space");
+    config_.do_lower_case = flag(json, "do_lower_case");
+    config_.strip_accents = flag(json, "strip_accents");
+    config_.tokenize_chinese_chars = flag(json, "tokenize_chinese_chars");
     config_.split_special_tokens = json.get_or("split_special_tokens", false);
     if (const Json* sampling = json.given("sp_model_kwargs"))
       if (sampling->get_or("enable_sampling", false))
@@ -117,37 +142,23 @@ class TokenizerConfigReader {
       const Json* value = json.find(std::string(role) + "_token");
       if (!value) continue;
       *role_of(role) = value->is_null() ? std::nullopt : std::optional(special_token(*value));
+      if (value->is_null()) config_.without.emplace_back(role);
     }
     if (const Json* tokens = json.given("additional_special_tokens"))
       for (const Json& token : tokens->as_array()) config_.additional.push_back(special_token(token));
   }
 
   static AddedToken special_token(const Json& json) {
-    AddedToken token = json.is_object() ? described(json) : AddedToken{.content = std::string(json.as_string())};
+    AddedToken token = json.is_object() ? read_added_token(json) : AddedToken{.content = std::string(json.as_string())};
     token.special = true;
     return token;
   }
-  static AddedToken described(const Json& json) {
-    AddedToken token;
-    token.content = json.at("content").as_string();
-    token.special = json.get_or("special", false);
-    token.strip_left = json.get_or("lstrip", false);
-    token.strip_right = json.get_or("rstrip", false);
-    token.whole_word = json.get_or("single_word", false);
-    return token;
-  }
-
   void add(const Json& json, TokenId id) {
-    AddedToken token = described(json);
+    AddedToken token = read_added_token(json);
     token.id = id;
     config_.added.push_back(std::move(token));
   }
 
-  static TokenId checked_id(const Json& json) {
-    if (json.as_int() < 0 || json.as_int() > std::numeric_limits<TokenId>::max() - 1)
-      raise<FormatError>(json.location(), ": ", json.as_int(), " is no token id");
-    return static_cast<TokenId>(json.as_int());
-  }
   static TokenId id_from(const Json& member) {
     const std::string_view text = member.key();
     TokenId id = -1;
@@ -165,7 +176,17 @@ class TokenizerConfigReader {
 
 /// Throws FormatError naming file and key for what is not as it must be, UnsupportedError for random segmentation.
 inline TokenizerConfig read_tokenizer_config(const std::filesystem::path& directory) {
-  return detail::TokenizerConfigReader(directory).read();
+  return detail::TokenizerConfigReader(directory, {}).read(true);
+}
+
+/// The same without tokenizer.json, and without the roles that the files do not state: for tokenizers whose vocabulary
+/// says what is usual.
+inline TokenizerConfig read_stated_tokenizer_config(const std::filesystem::path& directory) {
+  TokenizerConfig stated;
+  stated.bos.reset();
+  stated.eos.reset();
+  stated.unk.reset();
+  return detail::TokenizerConfigReader(directory, std::move(stated)).read(false);
 }
 
 }  // namespace weft::inline v0

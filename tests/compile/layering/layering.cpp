@@ -28,14 +28,17 @@ struct Library {
 };
 const std::vector<Library> libraries{{"Eigen/", {"core/eigen.hpp"}},
                                      {"nlohmann/", {"formats/json.hpp"}},
-                                     {"sentencepiece", {"tokenizers/sentencepiece.hpp"}}};
+                                     {"sentencepiece", {"tokenizers/sentencepiece.hpp"}},
+                                     {"pcre2", {"tokenizers/regex.hpp"}},
+                                     {"utf8proc", {"tokenizers/unicode.hpp"}}};
 
 // What the operating system and the compiler offer beside the standard library.
 const std::set<std::string> system_headers{"fcntl.h",     "sched.h", "sys/mman.h", "sys/stat.h", "unistd.h",
                                            "immintrin.h", "cpuid.h", "arm_neon.h", "sys/auxv.h", "pthread.h"};
 
 // Headers that may define macros, with the prefix each macro must have.
-const std::map<std::string, std::string> macro_owners{{"core/config.hpp", "WEFT_"}};
+const std::map<std::string, std::string> macro_owners{{"core/config.hpp", "WEFT_"},
+                                                      {"tokenizers/regex.hpp", "PCRE2_CODE_UNIT_WIDTH"}};
 
 const std::set<std::string> printing{"printf", "fprintf", "vprintf", "vfprintf", "puts", "fputs", "putchar", "perror"};
 const std::set<std::string> streams{"cout", "cerr", "clog", "wcout", "wcerr"};

@@ -3,23 +3,26 @@
 
 // clang-format off
 #include <weft/cpu/kernels/row.inl>
+#include <weft/cpu/kernels/panel.inl>
 #include <weft/cpu/kernels/linear.inl>
-#include <weft/cpu/kernels/linear_loop.inl>
 #include <weft/cpu/kernels/attention.inl>
 // clang-format on
 
 inline constexpr Kernels table{
     .name = isa_name,
-    .linear_tokens = linear_tokens,
-    .pack_tokens = pack_tokens,
-    .linear_f32 = linear<float, float>,
-    .linear_f16 = linear<half, float>,
-    .linear_bf16 = linear<bfloat16, float>,
-    .pack_tokens_bf16 = nullptr,
-    .linear_bf16_dot = nullptr,
+    .interleave = interleave,
+    .pair_blocks = pair_blocks,
+    .f32 = {.most = f32_tokens, .elements = 2, .bytes = 2 * sizeof(float), .pack = pack_f32},
+    .tile_f32 = tiles<TilePanels<TileF32>, f32_tokens>,
+    .f16 = {expand_pairs<half>, tiles<TilePanels<TilePairs<half>>, f32_tokens, 6>},
+    .bf16_as_f32 = {expand_pairs<bfloat16>, tiles<TilePanels<TilePairs<bfloat16>>, f32_tokens, 6>},
+    .bf16 = {},
+    .tile_bf16 = nullptr,
+    .i8 = i8_kernels,
     .attention_f32 = attention<float>,
     .attention_f16 = attention<half>,
     .attention_bf16 = attention<bfloat16>,
+    .attention_bf16_native = nullptr,
     .softmax = softmax,
     .log_sum_exp = log_sum_exp,
     .exp = exp,

@@ -102,8 +102,13 @@ inline void shape_scores(const AttentionArgs& a, std::size_t block, VisibleKeys 
   if (slope != 0.f)
     for (std::size_t j = 0; j < attention_block; ++j)
       scores[j] = std::fma(slope, static_cast<float>(j) - query, scores[j]);
-  for (std::size_t j = 0; j < keys.first; ++j) scores[j] = lowest;
-  for (std::size_t j = keys.last; j < attention_block; ++j) scores[j] = lowest;
+  const auto hide = [&](std::size_t first, std::size_t last) noexcept {
+    for (; first < last && first % width != 0; ++first) scores[first] = lowest;
+    for (; first + width <= last; first += width) store(scores + first, set(lowest));
+    for (; first < last; ++first) scores[first] = lowest;
+  };
+  hide(0, keys.first);
+  hide(keys.last, attention_block);
   if (a.key_mask)
     for (std::size_t j = keys.first; j < keys.last; ++j)
       if (!a.key_mask[block + j]) scores[j] = lowest;
@@ -139,14 +144,12 @@ inline void softmax_step(std::size_t rows, float* scores, float* maxima, float* 
 
 /// How keys and values of one element type become float.
 struct CacheReader {
-  std::size_t bytes;  // of one element
   void (*transpose)(const void* from, std::size_t stride, std::size_t keys, std::size_t head_dim, float* to) noexcept;
   void (*read)(const void* from, std::size_t head_dim, float* to) noexcept;
 };
 
 template <class T>
 inline constexpr CacheReader cache_reader{
-    sizeof(T),
     [](const void* from, std::size_t stride, std::size_t keys, std::size_t head_dim, float* to) noexcept {
       transpose_keys(static_cast<const T*>(from), stride, keys, head_dim, to);
     },
@@ -154,28 +157,78 @@ inline constexpr CacheReader cache_reader{
       convert(static_cast<const T*>(from), head_dim, to);
     }};
 
-inline void attention(const AttentionArgs& a, const CacheReader& cache, std::size_t kv_head, std::size_t token_begin,
-                      std::size_t token_end, float* scratch) noexcept {
+/// The two products of attention in float.
+class FloatProducts {
+ public:
+  FloatProducts(const CacheReader& cache, std::size_t element_bytes, std::size_t head_dim, float* scratch) noexcept
+      : cache_(cache),
+        element_bytes_(element_bytes),
+        head_dim_(head_dim),
+        padded_((head_dim + 15) / 16 * 16),
+        keys_(scratch),
+        values_(scratch + attention_block * padded_) {}
+
+  void queries(const float* q, std::size_t) noexcept { q_ = q; }
+
+  /// scores (rows, attention_block) = q k^T for `count` keys.
+  void scores(const std::byte* k, std::size_t stride, std::size_t count, std::size_t rows, float* to) noexcept {
+    cache_.transpose(k, stride, count, head_dim_, keys_);
+    for (std::size_t i = 0; i < rows * attention_block; ++i) to[i] = 0.f;
+    gemm(q_, padded_, rows, keys_, attention_block, head_dim_, attention_block, to, attention_block);
+  }
+
+  /// out (rows, padded) += p v for `count` keys; where key_mask hides one, what lies there may be anything, NaN too.
+  void outputs(const float* p, std::size_t rows, const std::byte* v, std::size_t stride, std::size_t count,
+               const bool* key_mask, float* out) noexcept {
+    for (std::size_t j = 0; j < count; ++j) {
+      float* value = values_ + j * padded_;
+      const bool hidden = key_mask && !key_mask[j];
+      if (!hidden) cache_.read(v + j * stride * element_bytes_, head_dim_, value);
+      for (std::size_t d = hidden ? 0 : head_dim_; d < padded_; ++d) value[d] = 0.f;
+    }
+    gemm(p, attention_block, rows, values_, padded_, count, padded_, out, padded_);
+  }
+
+ private:
+  const CacheReader& cache_;
+  std::size_t element_bytes_;
+  std::size_t head_dim_;
+  std::size_t padded_;
+  const float* q_ = nullptr;  // (rows, padded)
+  float* keys_;               // (head_dim, attention_block)
+  float* values_;             // (attention_block, padded)
+};
+
+template <class Products>
+void attention_with(const AttentionArgs& a, std::size_t element_bytes, Products& products, std::size_t kv_head,
+                    std::size_t token_begin, std::size_t token_end, float* scratch) noexcept {
   const std::size_t padded = (a.head_dim + 15) / 16 * 16;
   const std::size_t rows = (token_end - token_begin) * a.group;
-  float* q = scratch;                                       // (rows, padded), scaled
-  float* out = q + attention_rows * padded;                 // (rows, padded)
-  float* scores = out + attention_rows * padded;            // (rows, attention_block)
-  float* keys = scores + attention_rows * attention_block;  // (head_dim, attention_block)
-  float* values = keys + attention_block * padded;          // (attention_block, padded)
-  float* maxima = values + attention_block * padded;        // (rows)
-  float* sums = maxima + attention_rows;                    // (rows)
-  float* factors = sums + attention_rows;                   // (rows)
+  float* q = scratch;                                         // (rows, padded), scaled
+  float* out = q + attention_rows * padded;                   // (rows, padded)
+  float* scores = out + attention_rows * padded;              // (rows, attention_block)
+  float* maxima = scores + attention_rows * attention_block;  // (rows)
+  float* sums = maxima + attention_rows;                      // (rows)
+  float* factors = sums + attention_rows;                     // (rows)
 
   const auto head_of = [&](std::size_t row) noexcept { return kv_head * a.group + row % a.group; };
   const auto token_of = [&](std::size_t row) noexcept { return token_begin + row / a.group; };
   for (std::size_t row = 0; row < rows; ++row) {
     const float* from = a.q + token_of(row) * a.q_token + head_of(row) * a.q_head;
-    for (std::size_t d = 0; d < a.head_dim; ++d) q[row * padded + d] = from[d] * a.scale;
-    for (std::size_t d = 0; d < padded; ++d) out[row * padded + d] = 0.f;
+    for (std::size_t d = 0; d < a.head_dim; d += width) {
+      const std::size_t left = a.head_dim - d;
+      const Vec scaled = mul(left >= width ? load(from + d) : load_partial(from + d, left), set(a.scale));
+      if (left >= width) {
+        store(q + row * padded + d, scaled);
+      } else {
+        store_partial(q + row * padded + d, scaled, left);
+      }
+    }
+    for (std::size_t d = 0; d < padded; d += width) store(out + row * padded + d, zero());
     maxima[row] = -std::numeric_limits<float>::infinity();
     sums[row] = 0.f;
   }
+  products.queries(q, rows);
 
   // The keys token t sees are [first_key(t), last_key(t)).
   const auto last_key = [&](std::size_t token) noexcept {
@@ -185,15 +238,13 @@ inline void attention(const AttentionArgs& a, const CacheReader& cache, std::siz
     const std::size_t end = a.offset + token + 1;
     return a.window != 0 && end > a.window ? end - a.window : 0;
   };
-  const auto* k = static_cast<const std::byte*>(a.k) + kv_head * a.k_head * cache.bytes;
-  const auto* v = static_cast<const std::byte*>(a.v) + kv_head * a.v_head * cache.bytes;
+  const auto* k = static_cast<const std::byte*>(a.k) + kv_head * a.k_head * element_bytes;
+  const auto* v = static_cast<const std::byte*>(a.v) + kv_head * a.v_head * element_bytes;
   const std::size_t end = last_key(token_end - 1);
   for (std::size_t block = first_key(token_begin) / attention_block * attention_block; block < end;
        block += attention_block) {
     const std::size_t count = end - block < attention_block ? end - block : attention_block;
-    cache.transpose(k + block * a.k_token * cache.bytes, a.k_token, count, a.head_dim, keys);
-    for (std::size_t i = 0; i < rows * attention_block; ++i) scores[i] = 0.f;
-    gemm(q, padded, rows, keys, attention_block, a.head_dim, attention_block, scores, attention_block);
+    products.scores(k + block * a.k_token * element_bytes, a.k_token, count, rows, scores);
     const auto clamped = [&](std::size_t key) noexcept {
       return key <= block ? 0 : key - block < attention_block ? key - block : attention_block;
     };
@@ -213,24 +264,27 @@ inline void attention(const AttentionArgs& a, const CacheReader& cache, std::siz
       if (factors[row] != 1.f)
         for (std::size_t d = 0; d < padded; d += width)
           store(out + row * padded + d, mul(load(out + row * padded + d), set(factors[row])));
-    for (std::size_t j = 0; j < count; ++j) {
-      float* value = values + j * padded;
-      const bool hidden = a.key_mask && !a.key_mask[block + j];  // what lies there may be anything, NaN too
-      if (!hidden) cache.read(v + (block + j) * a.v_token * cache.bytes, a.head_dim, value);
-      for (std::size_t d = hidden ? 0 : a.head_dim; d < padded; ++d) value[d] = 0.f;
-    }
-    gemm(scores, attention_block, rows, values, padded, count, padded, out, padded);
+    products.outputs(scores, rows, v + block * a.v_token * element_bytes, a.v_token, count,
+                     a.key_mask ? a.key_mask + block : nullptr, out);
   }
 
   for (std::size_t row = 0; row < rows; ++row) {
     float* to = a.out + token_of(row) * a.out_token + head_of(row) * a.out_head;
     const float inverse = sums[row] > 0.f ? 1.f / sums[row] : 0.f;
-    for (std::size_t d = 0; d < a.head_dim; ++d) to[d] = out[row * padded + d] * inverse;
+    for (std::size_t d = 0; d < a.head_dim; d += width) {
+      const Vec mean = mul(load(out + row * padded + d), set(inverse));
+      if (d + width <= a.head_dim) {
+        store(to + d, mean);
+      } else {
+        store_partial(to + d, mean, a.head_dim - d);
+      }
+    }
   }
 }
 
 template <class T>
 void attention(const AttentionArgs& a, std::size_t kv_head, std::size_t token_begin, std::size_t token_end,
                float* scratch) noexcept {
-  attention(a, cache_reader<T>, kv_head, token_begin, token_end, scratch);
+  FloatProducts products(cache_reader<T>, sizeof(T), a.head_dim, scratch + attention_row_floats(a.head_dim));
+  attention_with(a, sizeof(T), products, kv_head, token_begin, token_end, scratch);
 }

@@ -1,57 +1,70 @@
 // Included by generic.hpp, avx2.hpp and avx512.hpp inside their namespace and target region. The order of additions is
-// stated at LinearArgs.
+// stated at TileArgs.
 
-inline constexpr std::size_t linear_rows = 4;  // weight rows of a register tile
-
-/// A tile holds, for every granule of k, `tokens` times that granule's elements: (k / granule, tokens, granule).
-inline void pack_tokens(const float* x, std::size_t x_stride, std::size_t tokens, std::size_t k,
-                        float* packed) noexcept {
-  for (std::size_t begin = 0; begin < k; begin += linear_granule) {
-    const std::size_t n = k - begin < linear_granule ? k - begin : linear_granule;
-    for (std::size_t t = 0; t < tokens; ++t) {
-      const float* from = x + t * x_stride + begin;
-      for (std::size_t i = 0; i < linear_granule; i += width)
-        store(packed + i, i + width <= n ? load(from + i) : i < n ? load_partial(from + i, n - i) : zero());
-      packed += linear_granule;
-    }
-  }
-}
-
-/// y[t, r] (+)= the product over one block of k, for T tokens and four weight rows.
-template <std::size_t T, class W>
-WEFT_ALWAYS_INLINE void linear_tile(const W* const (&weight)[linear_rows], const float* x, std::size_t k,
-                                    float (&y)[T][linear_rows]) noexcept {
-  Vec sums[T][linear_rows];
-  WEFT_UNROLL
-  for (std::size_t t = 0; t < T; ++t) {
-    WEFT_UNROLL
-    for (std::size_t r = 0; r < linear_rows; ++r) sums[t][r] = zero();
-  }
-  const auto step = [&](std::size_t at, std::size_t offset, auto&& read) noexcept {
-    Vec xs[T];
-    WEFT_UNROLL
-    for (std::size_t t = 0; t < T; ++t) xs[t] = load(x + t * linear_granule + offset);
-    WEFT_UNROLL
-    for (std::size_t r = 0; r < linear_rows; ++r) {
-      const Vec w = read(weight[r] + at);
+/// Tokens side by side: for every element of k, that of each token of the tile.
+inline void pack_f32(const float* x, std::size_t x_stride, std::size_t tokens, std::size_t k, void* out,
+                     bool*) noexcept {
+  auto* packed = static_cast<float*>(out);
+  for (std::size_t i = 0; i < k; i += width) {
+    const std::size_t n = k - i < width ? k - i : width;
+    for (std::size_t begin = 0; begin < tokens; begin += width) {
+      Vec square[width];
       WEFT_UNROLL
-      for (std::size_t t = 0; t < T; ++t) sums[t][r] = fma(w, xs[t], sums[t][r]);
+      for (std::size_t t = 0; t < width; ++t) {
+        const float* p = x + (begin + t) * x_stride + i;
+        square[t] = begin + t >= tokens ? zero() : n == width ? load(p) : load_partial(p, n);
+      }
+      transpose(square);
+      const std::size_t count = tokens - begin < width ? tokens - begin : width;
+      for (std::size_t j = 0; j < n; ++j) {
+        float* to = packed + (i + j) * tokens + begin;
+        if (count == width) {
+          store(to, square[j]);
+        } else {
+          store_partial(to, square[j], count);
+        }
+      }
     }
-  };
-  std::size_t at = 0;
-  for (; at + linear_granule <= k; at += linear_granule, x += T * linear_granule) {
-    WEFT_UNROLL
-    for (std::size_t i = 0; i < linear_granule; i += width)
-      step(at + i, i, [&](const W* p) noexcept { return load(p); });
   }
-  for (std::size_t i = 0; at + i < k; i += width) {
-    const std::size_t left = k - at - i;
-    if (left >= width) {
-      step(at + i, i, [&](const W* p) noexcept { return load(p); });
-    } else {
-      step(at + i, i, [&](const W* p) noexcept { return load_partial(p, left); });
-    }
-  }
-  WEFT_UNROLL
-  for (std::size_t t = 0; t < T; ++t) reduce_add4(sums[t][0], sums[t][1], sums[t][2], sums[t][3], y[t]);
+  if (k % 2 != 0)
+    for (std::size_t t = 0; t < tokens; ++t) packed[k * tokens + t] = 0.f;
 }
+
+struct TileF32 {
+  template <std::size_t T>
+  static WEFT_ALWAYS_INLINE void run(const std::byte* weights, const std::byte* tokens, std::size_t k,
+                                     Vec (&sums)[2][T]) noexcept {
+    const auto* w = reinterpret_cast<const float*>(weights);
+    const auto* x = reinterpret_cast<const float*>(tokens);
+    for (std::size_t i = 0; i < k; ++i, w += panel_rows, x += T) {
+      const Vec w0 = load(w);
+      const Vec w1 = load(w + width);
+      WEFT_UNROLL
+      for (std::size_t t = 0; t < T; ++t) {
+        const Vec xt = set(x[t]);
+        sums[0][t] = fma(w0, xt, sums[0][t]);
+        sums[1][t] = fma(w1, xt, sums[1][t]);
+      }
+    }
+  }
+};
+
+/// Straight from interleaved rows of two-byte elements: every four bytes hold those of two steps of k.
+template <class W>
+struct TilePairs {
+  template <std::size_t T>
+  static WEFT_ALWAYS_INLINE void run(const std::byte* weights, const std::byte* tokens, std::size_t k,
+                                     Vec (&sums)[2][T]) noexcept {
+    const auto* x = reinterpret_cast<const float*>(tokens);
+    for (std::size_t i = 0; i < k; i += 2, weights += panel_rows * 4, x += 2 * T) {
+      const IntVec both[2] = {load_ints(weights), load_ints(weights + width * 4)};
+      WEFT_UNROLL
+      for (std::size_t v = 0; v < 2; ++v) {
+        const Vec first = low_element<W>(both[v]);
+        const Vec second = low_element<W>(shift_right<16>(both[v]));
+        WEFT_UNROLL
+        for (std::size_t t = 0; t < T; ++t) sums[v][t] = fma(second, set(x[T + t]), fma(first, set(x[t]), sums[v][t]));
+      }
+    }
+  }
+};

@@ -175,7 +175,10 @@ inline DecoderConfig read_mistral(ConfigReader& config) {
 }
 
 inline constexpr auto llama_tensors = std::to_array<TensorRow>({
-    {"model.embed_tokens.weight", +[](DecoderWeights& w) -> AnyTensor& { return w.embedding; }, Dim::vocab},
+    {.name = "model.embed_tokens.weight",
+     .slot = +[](DecoderWeights& w) -> AnyTensor& { return w.embedding; },
+     .rows = Dim::vocab,
+     .lookup = true},
     {"model.norm.weight", +[](DecoderWeights& w) -> Tensor<float, 1>& { return w.final_norm; }, Dim::hidden},
     {"lm_head.weight", +[](DecoderWeights& w) -> AnyTensor& { return w.output; }, Dim::vocab, Dim::hidden,
      +[](const DecoderConfig& c) { return !c.tied_embeddings; }},

@@ -1,0 +1,106 @@
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstring>
+#include <type_traits>
+
+#include <weft/core/dtype.hpp>
+#include <weft/core/error.hpp>
+#include <weft/quant/q4_0.hpp>
+#include <weft/quant/q4_1.hpp>
+#include <weft/quant/q4_k.hpp>
+#include <weft/quant/q5_0.hpp>
+#include <weft/quant/q5_1.hpp>
+#include <weft/quant/q5_k.hpp>
+#include <weft/quant/q6_k.hpp>
+#include <weft/quant/q8_0.hpp>
+#include <weft/quant/q8_128.hpp>
+#include <weft/quant/q8_row.hpp>
+
+namespace weft::inline v0 {
+
+namespace detail {
+
+/// How rows of one type are made and read.
+struct RowCodec {
+  DType dtype;
+  void (*encode)(const float* x, std::size_t n, std::byte* row) noexcept;
+  void (*decode)(const std::byte* row, std::size_t n, float* y) noexcept;
+};
+
+template <class Block>
+constexpr RowCodec block_codec(DType dtype) noexcept {
+  return {dtype,
+          [](const float* x, std::size_t n, std::byte* row) noexcept {
+            for (std::size_t i = 0; i < n; i += Block::elements, row += sizeof(Block)) {
+              Block block;
+              encode(x + i, block);
+              std::memcpy(row, &block, sizeof block);
+            }
+          },
+          [](const std::byte* row, std::size_t n, float* y) noexcept {
+            for (std::size_t i = 0; i < n; i += Block::elements, row += sizeof(Block)) {
+              Block block;
+              std::memcpy(&block, row, sizeof block);
+              decode(block, y + i);
+            }
+          }};
+}
+
+template <class T>
+constexpr RowCodec element_codec(DType dtype) noexcept {
+  return {dtype,
+          [](const float* x, std::size_t n, std::byte* row) noexcept {
+            for (std::size_t i = 0; i < n; ++i) {
+              const T element(x[i]);
+              std::memcpy(row + i * sizeof element, &element, sizeof element);
+            }
+          },
+          [](const std::byte* row, std::size_t n, float* y) noexcept {
+            for (std::size_t i = 0; i < n; ++i) {
+              T element;
+              std::memcpy(&element, row + i * sizeof element, sizeof element);
+              y[i] = static_cast<float>(element);
+            }
+          }};
+}
+
+/// Every type that weights are stored in, one line each.
+inline constexpr auto row_codecs = std::to_array<RowCodec>({
+    element_codec<float>(DType::f32),
+    element_codec<half>(DType::f16),
+    element_codec<bfloat16>(DType::bf16),
+    block_codec<BlockQ8_0>(DType::q8_0),
+    block_codec<BlockQ4_0>(DType::q4_0),
+    block_codec<BlockQ4_1>(DType::q4_1),
+    block_codec<BlockQ5_0>(DType::q5_0),
+    block_codec<BlockQ5_1>(DType::q5_1),
+    block_codec<BlockQ4_K>(DType::q4_k),
+    block_codec<BlockQ5_K>(DType::q5_k),
+    block_codec<BlockQ6_K>(DType::q6_k),
+    block_codec<BlockQ8_128>(DType::q8_128),
+    {DType::q8_row, encode_q8_row, decode_q8_row},
+});
+
+inline const RowCodec& row_codec(DType dtype, std::size_t n) {
+  static_cast<void>(bytes_of(dtype, n));
+  for (const RowCodec& codec : row_codecs)
+    if (codec.dtype == dtype) return codec;
+  raise<UnsupportedError>("rows of weights are not stored as ", name(dtype));
+}
+
+}  // namespace detail
+
+/// Encodes n elements as one row of type `to`: bytes_of(to, n) bytes at any address. Throws ShapeError where n elements
+/// do not fill its blocks, UnsupportedError for types that hold no weights.
+inline void quantize_row(DType to, const float* x, std::size_t n, std::byte* row) {
+  detail::row_codec(to, n).encode(x, n, row);
+}
+
+/// Decodes a row of n elements at any address, exactly. Throws as quantize_row.
+inline void dequantize_row(DType from, const std::byte* row, std::size_t n, float* y) {
+  detail::row_codec(from, n).decode(row, n, y);
+}
+
+}  // namespace weft::inline v0

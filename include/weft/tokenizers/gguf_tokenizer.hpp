@@ -1,0 +1,193 @@
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include <weft/core/error.hpp>
+#include <weft/core/token_id.hpp>
+#include <weft/tokenizers/bpe.hpp>
+#include <weft/tokenizers/byte_level_recipes.hpp>
+#include <weft/tokenizers/pipeline_tokenizer.hpp>
+#include <weft/tokenizers/precompiled_charsmap.hpp>
+#include <weft/tokenizers/unigram.hpp>
+#include <weft/tokenizers/vocabulary.hpp>
+#include <weft/tokenizers/vocabulary_files.hpp>
+
+namespace weft::inline v0 {
+
+/// What a GGUF file says about its tokenizer, under keys that begin with tokenizer.ggml.
+struct GgufVocabulary {
+  /// `token_type` of a token.
+  enum class Type : std::int32_t { undefined, normal, unknown, control, user_defined, unused, byte };
+
+  std::string source{};         ///< the file, for errors
+  std::string model{};          ///< "llama" (SentencePiece BPE), "gpt2" (byte-level BPE), "bert", "t5" (Unigram)
+  std::string pre = "default";  ///< how byte-level BPE cuts text: see find_byte_level_recipe
+  std::vector<std::string> tokens{};
+  std::vector<float> scores{};              ///< one per token for "llama" and "t5"
+  std::vector<std::int32_t> token_types{};  ///< one per token, or none where all are normal
+  std::vector<std::string> merges{};        ///< "left right", for "gpt2"
+  std::optional<TokenId> bos{}, eos{}, unk{}, pad{}, sep{}, cls{};
+  std::optional<bool> add_bos{}, add_eos{}, add_space_prefix{};
+  std::string precompiled_charsmap{};  ///< normalization rules of "t5"
+};
+
+namespace detail {
+
+class GgufTokenizerBuilder {
+ public:
+  explicit GgufTokenizerBuilder(const GgufVocabulary& file) : file_(file) {}
+
+  TokenizerParts build() {
+    if (!file_.token_types.empty()) check_size("token_type", file_.token_types.size());
+    for (const auto* id : {&file_.bos, &file_.eos, &file_.unk, &file_.pad, &file_.sep, &file_.cls})
+      if (*id && (**id < 0 || static_cast<std::size_t>(**id) >= file_.tokens.size()))
+        raise<FormatError>(file_.source, ": the special token id ", **id, " is outside the vocabulary of ",
+                           file_.tokens.size(), " tokens");
+    if (file_.model == "gpt2") {
+      byte_level();
+    } else if (file_.model == "llama") {
+      sentence_piece();
+    } else if (file_.model == "t5") {
+      unigram();
+    } else if (file_.model == "bert") {
+      return bert();
+    } else {
+      raise<UnsupportedError>(file_.source, ": the tokenizer model ", file_.model, " is not supported");
+    }
+    finish();
+    return std::move(parts_);
+  }
+
+ private:
+  using Type = GgufVocabulary::Type;
+
+  Type type(std::size_t i) const noexcept {
+    return file_.token_types.empty() ? Type::normal : static_cast<Type>(file_.token_types[i]);
+  }
+  void check_size(std::string_view what, std::size_t size) const {
+    if (size != file_.tokens.size())
+      raise<FormatError>(file_.source, ": ", size, " entries in tokenizer.ggml.", what, " for ", file_.tokens.size(),
+                         " tokens");
+  }
+  Vocabulary vocabulary() const {
+    Vocabulary out(file_.tokens.size(), file_.source);
+    for (std::size_t i = 0; i < file_.tokens.size(); ++i) out.add(file_.tokens[i], static_cast<std::int64_t>(i));
+    return out;
+  }
+
+  void byte_level() {
+    const ByteLevelRecipe* recipe = find_byte_level_recipe(file_.pre);
+    if (!recipe) raise<UnsupportedError>(file_.source, ": the pre-tokenizer ", file_.pre, " is not supported");
+    std::vector<std::pair<std::string_view, std::string_view>> pairs;
+    for (const std::string& merge : file_.merges) pairs.push_back(split_merge(merge, file_.source));
+    Vocabulary words = vocabulary();
+    const std::vector<BpeMerge> merges = resolve_merges(words, pairs);
+    parts_.model =
+        std::make_shared<const BpeModel>(std::move(words), merges, BpeOptions{.ignore_merges = recipe->ignore_merges});
+    if (recipe->nfc) parts_.normalizers.emplace_back(UnicodeForm{.composed = true});
+    parts_.pre_tokenizers = byte_level_steps(recipe->patterns, file_.add_space_prefix.value_or(false));
+    parts_.decoder.steps.emplace_back(DecodeByteLevel{});
+    add_bos_ = file_.add_bos.value_or(recipe->add_bos);
+  }
+
+  void sentence_piece() {
+    check_size("scores", file_.scores.size());
+    std::vector<float> scores = file_.scores;
+    for (std::size_t i = 0; i < scores.size(); ++i)
+      if (type(i) != Type::normal && type(i) != Type::user_defined) scores[i] = -std::numeric_limits<float>::infinity();
+    Vocabulary words = vocabulary();
+    const std::vector<BpeMerge> merges = merges_from_scores(words, scores);
+    BpeOptions options{.fuse_unk = true, .byte_fallback = true};
+    if (file_.unk) options.unk_token = words.token(*file_.unk);
+    parts_.model = std::make_shared<const BpeModel>(std::move(words), merges, std::move(options));
+    const bool prefix = file_.add_space_prefix.value_or(true);
+    if (prefix) parts_.normalizers.emplace_back(Prepend{"\xE2\x96\x81"});
+    parts_.normalizers.emplace_back(ReplaceText{" ", "\xE2\x96\x81"});
+    parts_.decoder.steps.emplace_back(DecodeReplace{"\xE2\x96\x81", " "});
+    parts_.decoder.steps.emplace_back(DecodeByteFallback{});
+    if (prefix) {
+      parts_.decoder.start = TokenDecoder::Start::strip;
+      parts_.decoder.stripped = " ";
+    }
+    add_bos_ = file_.add_bos.value_or(true);
+  }
+
+  void unigram() {
+    check_size("scores", file_.scores.size());
+    if (!file_.precompiled_charsmap.empty())
+      parts_.normalizers.emplace_back(PrecompiledCharsmap(file_.precompiled_charsmap, file_.source));
+    parts_.model = std::make_shared<const UnigramModel>(
+        vocabulary(), std::vector<double>(file_.scores.begin(), file_.scores.end()), file_.unk, false);
+    parts_.pre_tokenizers.emplace_back(SplitWhiteSpace{});
+    parts_.pre_tokenizers.emplace_back(Metaspace{
+        .prepend = file_.add_space_prefix.value_or(true) ? Metaspace::Prepend::always : Metaspace::Prepend::never});
+    parts_.decoder.steps.emplace_back(DecodeMetaspace{});
+    add_bos_ = file_.add_bos.value_or(false);
+    add_eos_ = file_.add_eos.value_or(true);
+  }
+
+  /// The file spells tokens that begin a word with U+2581 and those that continue one without a mark.
+  TokenizerParts bert() const {
+    constexpr std::string_view begins = "\xE2\x96\x81";
+    Vocabulary words(file_.tokens.size(), file_.source);
+    bool cased = false;
+    for (std::size_t i = 0; i < file_.tokens.size(); ++i) {
+      const std::string& token = file_.tokens[i];
+      const bool plain = type(i) == Type::control || (token.starts_with('[') && token.ends_with(']'));
+      const std::string spelled = token.starts_with(begins) ? token.substr(begins.size())
+                                  : plain                   ? token
+                                                            : "##" + token;
+      const auto upper = [](char c) { return c >= 'A' && c <= 'Z'; };
+      cased = cased || (!plain && std::any_of(spelled.begin(), spelled.end(), upper));
+      words.add(spelled, static_cast<std::int64_t>(i));
+    }
+    TokenizerConfig config{.bos = std::nullopt, .eos = std::nullopt, .unk = std::nullopt};
+    config.do_lower_case = !cased;
+    const auto name = [&](std::optional<TokenId> id) {
+      return id ? std::optional(AddedToken{.content = std::string(words.token(*id)), .special = true}) : std::nullopt;
+    };
+    config.cls = name(file_.cls ? file_.cls : file_.bos);
+    config.sep = name(file_.sep ? file_.sep : file_.eos);
+    config.unk = name(file_.unk);
+    config.pad = name(file_.pad);
+    return bert_parts(std::move(words), config);
+  }
+
+  void finish() {
+    for (std::size_t i = 0; i < file_.tokens.size(); ++i) {
+      const bool special = type(i) == Type::control || type(i) == Type::unknown;
+      if (!special && type(i) != Type::user_defined) continue;
+      parts_.added.push_back({.content = file_.tokens[i], .id = static_cast<TokenId>(i), .special = special});
+    }
+    parts_.bos = file_.bos;
+    parts_.eos = file_.eos;
+    parts_.unk = file_.unk;
+    parts_.pad = file_.pad;
+    TokenizerConfig config{.add_bos = add_bos_, .add_eos = add_eos_ || file_.add_eos.value_or(false)};
+    set_bos_eos(config, parts_);
+  }
+
+  const GgufVocabulary& file_;
+  TokenizerParts parts_;
+  bool add_bos_ = false;
+  bool add_eos_ = false;
+};
+
+}  // namespace detail
+
+/// The tokenizer of a GGUF file. Throws FormatError for a vocabulary that contradicts itself, UnsupportedError for a
+/// model or pre-tokenizer that is not built.
+inline std::shared_ptr<const Tokenizer> make_gguf_tokenizer(const GgufVocabulary& vocabulary) {
+  return std::make_shared<const PipelineTokenizer>(detail::GgufTokenizerBuilder(vocabulary).build());
+}
+
+}  // namespace weft::inline v0

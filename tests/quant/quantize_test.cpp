@@ -1,0 +1,165 @@
+#include <weft/quant/quantize.hpp>
+
+#include <cmath>
+#include <cstddef>
+#include <cstring>
+#include <fstream>
+#include <iterator>
+#include <string>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include <weft/core/rng.hpp>
+
+namespace {
+
+using namespace weft;
+
+constexpr DType block_formats[]{DType::q8_0, DType::q4_0, DType::q4_1, DType::q5_0,   DType::q5_1,
+                                DType::q4_k, DType::q5_k, DType::q6_k, DType::q8_128, DType::q8_row};
+
+class Format : public ::testing::TestWithParam<DType> {};
+INSTANTIATE_TEST_SUITE_P(Quant, Format, ::testing::ValuesIn(block_formats),
+                         [](const auto& format) { return std::string(name(format.param)); });
+
+std::vector<float> random_floats(std::size_t n, std::uint64_t seed) {
+  Philox rng(seed);
+  std::vector<float> values(n);
+  for (float& value : values) value = 2.f * uniform_float(rng) - 1.f;
+  return values;
+}
+
+std::vector<float> decoded(DType dtype, const std::vector<std::byte>& row, std::size_t n) {
+  std::vector<float> y(n);
+  dequantize_row(dtype, row.data(), n, y.data());
+  return y;
+}
+
+std::vector<std::byte> encoded(DType dtype, const std::vector<float>& x) {
+  std::vector<std::byte> row(bytes_of(dtype, x.size()));
+  quantize_row(dtype, x.data(), x.size(), row.data());
+  return row;
+}
+
+TEST_P(Format, WritesTheBytesAndReadsTheFloatsOfTheReference) {
+  const std::string path = WEFT_TESTS_DIR "/fixtures/quant/" + std::string(name(GetParam())) + ".bin";
+  std::ifstream file(path, std::ios::binary);
+  if (!file) {
+    EXPECT_TRUE(GetParam() == DType::q8_128 || GetParam() == DType::q8_row) << path << " is missing";
+    GTEST_SKIP() << "the format is weft's own";
+  }
+  const std::vector<char> bytes{std::istreambuf_iterator<char>(file), {}};
+  constexpr std::size_t n = 256;
+  const std::size_t row_bytes = bytes_of(GetParam(), n);
+  const std::size_t record = 2 * n * sizeof(float) + row_bytes;
+  ASSERT_EQ(bytes.size() % record, 0u);
+  ASSERT_GE(bytes.size() / record, 10u);
+  for (std::size_t at = 0; at < bytes.size(); at += record) {
+    std::vector<float> x(n), y(n);
+    std::vector<std::byte> row(row_bytes);
+    std::memcpy(x.data(), bytes.data() + at, n * sizeof(float));
+    std::memcpy(row.data(), bytes.data() + at + n * sizeof(float), row_bytes);
+    std::memcpy(y.data(), bytes.data() + at + n * sizeof(float) + row_bytes, n * sizeof(float));
+    const std::vector<float> found = decoded(GetParam(), row, n);
+    EXPECT_EQ(std::memcmp(found.data(), y.data(), n * sizeof(float)), 0) << "case " << at / record;
+#if !defined(__FMA__)
+    EXPECT_EQ(encoded(GetParam(), x), row) << "case " << at / record;
+#endif
+  }
+}
+
+/// Half of the largest distance between neighbouring codes, in units of the largest element.
+double coarseness(DType dtype) {
+  switch (dtype) {
+    case DType::q4_0: return 1.0 / 8;
+    case DType::q4_1: return 1.0 / 15;
+    case DType::q4_k: return 1.0 / 10;
+    case DType::q5_0: return 1.0 / 16;
+    case DType::q5_1: return 1.0 / 30;
+    case DType::q5_k: return 1.0 / 20;
+    case DType::q6_k: return 1.0 / 31;
+    default: return 0.55 / 127;
+  }
+}
+
+TEST_P(Format, StaysWithinItsCoarseness) {
+  for (std::uint64_t seed = 0; seed < 20; ++seed) {
+    const std::vector<float> x = random_floats(512, seed);
+    const std::vector<float> y = decoded(GetParam(), encoded(GetParam(), x), x.size());
+    for (std::size_t i = 0; i < x.size(); ++i)
+      ASSERT_NEAR(x[i], y[i], coarseness(GetParam()) * 1.03) << seed << " " << i;
+  }
+}
+
+TEST_P(Format, WhatWasReadIsWrittenAgainClosely) {
+  const std::vector<float> x = random_floats(256, 3);
+  const std::vector<float> once = decoded(GetParam(), encoded(GetParam(), x), x.size());
+  const std::vector<float> twice = decoded(GetParam(), encoded(GetParam(), once), x.size());
+  double first = 0, second = 0;
+  for (std::size_t i = 0; i < x.size(); ++i) {
+    first += std::pow(x[i] - once[i], 2);
+    second += std::pow(once[i] - twice[i], 2);
+  }
+  EXPECT_LE(second, 0.6 * first);
+}
+
+TEST_P(Format, ZerosStayZeros) {
+  for (const float value : decoded(GetParam(), encoded(GetParam(), std::vector<float>(256, 0.f)), 256))
+    EXPECT_EQ(value, 0.f);
+}
+
+TEST_P(Format, RowsMayLieAtAnyAddress) {
+  const std::vector<float> x = random_floats(256, 5);
+  const std::vector<std::byte> row = encoded(GetParam(), x);
+  std::vector<std::byte> moved(row.size() + 1);
+  quantize_row(GetParam(), x.data(), x.size(), moved.data() + 1);
+  EXPECT_EQ(std::memcmp(moved.data() + 1, row.data(), row.size()), 0);
+  std::vector<float> y(x.size());
+  dequantize_row(GetParam(), moved.data() + 1, y.size(), y.data());
+  EXPECT_EQ(y, decoded(GetParam(), row, x.size()));
+}
+
+TEST_P(Format, HostileNumbersDoNoHarm) {
+  for (const float value : {NAN, INFINITY, -INFINITY, 3e38f, -3e38f, 1e-45f}) {
+    std::vector<float> x = random_floats(256, 7);
+    x[100] = value;
+    EXPECT_NO_THROW(decoded(GetParam(), encoded(GetParam(), x), x.size()));
+  }
+}
+
+TEST_P(Format, PartOfABlockIsAnError) {
+  const std::size_t block = block_elements(GetParam());
+  if (block == 1) GTEST_SKIP() << "rows of any length";
+  std::vector<float> x(block + 1);
+  std::vector<std::byte> row(2 * bytes_of(GetParam(), block));
+  EXPECT_THROW(quantize_row(GetParam(), x.data(), block + 1, row.data()), ShapeError);
+  EXPECT_THROW(dequantize_row(GetParam(), row.data(), block - 1, x.data()), ShapeError);
+  EXPECT_NO_THROW(quantize_row(GetParam(), x.data(), 0, row.data()));
+}
+
+TEST(Quantize, OwnRowsOfAnyLength) {
+  for (const std::size_t n : {1u, 3u, 31u, 33u, 100u}) {
+    const std::vector<float> x = random_floats(n, n);
+    const std::vector<float> y = decoded(DType::q8_row, encoded(DType::q8_row, x), n);
+    for (std::size_t i = 0; i < n; ++i) EXPECT_NEAR(x[i], y[i], 0.5 / 127 * 1.001);
+  }
+}
+
+TEST(Quantize, PlainTypesAreRoundedOnce) {
+  const std::vector<float> x = random_floats(33, 1);
+  for (std::size_t i = 0; i < x.size(); ++i) {
+    EXPECT_EQ(decoded(DType::f32, encoded(DType::f32, x), 33)[i], x[i]);
+    EXPECT_EQ(decoded(DType::f16, encoded(DType::f16, x), 33)[i], static_cast<float>(half(x[i])));
+    EXPECT_EQ(decoded(DType::bf16, encoded(DType::bf16, x), 33)[i], static_cast<float>(bfloat16(x[i])));
+  }
+}
+
+TEST(Quantize, OtherTypesAreRefused) {
+  float x = 0;
+  std::byte row[8];
+  EXPECT_THROW(quantize_row(DType::i32, &x, 1, row), UnsupportedError);
+  EXPECT_THROW(dequantize_row(DType::boolean, row, 1, &x), UnsupportedError);
+}
+
+}  // namespace

@@ -1,0 +1,60 @@
+#include <weft/tokenizers/decoder.hpp>
+
+#include <gtest/gtest.h>
+
+#include <string>
+#include <vector>
+
+namespace {
+
+std::string decode(const weft::TokenDecoder& decoder, const std::vector<std::string>& tokens) {
+  std::string out;
+  bool at_start = true;
+  for (const std::string& token : tokens) {
+    const std::size_t begin = out.size();
+    out += token;
+    decoder(out, begin, at_start);
+  }
+  return out;
+}
+
+TEST(TokenDecoder, JoinsWithSpaces) { EXPECT_EQ(decode({.steps = {weft::DecodeJoined{}}}, {"a", "b", ""}), "a b "); }
+
+TEST(TokenDecoder, MakesBytes) {
+  const weft::TokenDecoder decoder{.steps = {weft::DecodeByteLevel{}}};
+  EXPECT_EQ(decode(decoder, {"Ġa", "Ã", "©", "Ċ"}), " a\u00E9\n");
+  EXPECT_EQ(decode(decoder, {"Ġa 한", "Ġ"}), "Ġa 한 ");
+  const weft::TokenDecoder fallback{.steps = {weft::DecodeByteFallback{}}};
+  EXPECT_EQ(decode(fallback, {"<0xC3>", "<0xa9>", "<0x4>", "<0xGG>", "<0x41>x"}), "\u00E9<0x4><0xGG><0x41>x");
+}
+
+TEST(TokenDecoder, JoinsWordPieces) {
+  EXPECT_EQ(decode({.steps = {weft::DecodeWordPiece{}}}, {"##un", "##able", "to", ".", "n't"}), "##unable to.n't");
+  EXPECT_EQ(decode({.steps = {weft::DecodeWordPiece{.cleanup = false}}}, {"a", "."}), "a .");
+}
+
+TEST(TokenDecoder, TurnsMarksIntoSpaces) {
+  EXPECT_EQ(decode({.steps = {weft::DecodeMetaspace{}}}, {"\u2581a\u2581", "\u2581b", "c"}), "a bc");
+  EXPECT_EQ(decode({.steps = {weft::DecodeMetaspace{.prepends = false}}}, {"\u2581a"}), " a");
+}
+
+TEST(TokenDecoder, StripsTheBeginningOfTheText) {
+  const weft::TokenDecoder decoder{
+      .steps = {weft::DecodeReplace{"\u2581", " "}}, .start = weft::TokenDecoder::Start::strip, .stripped = " "};
+  EXPECT_EQ(decode(decoder, {"\u2581a", "\u2581b"}), "a b");
+  EXPECT_EQ(decode(decoder, {"", "\u2581\u2581a"}), " a");
+  EXPECT_EQ(decode(decoder, {"\u2581", "\u2581a"}), " a");
+}
+
+TEST(TokenDecoder, JoinsWordsThatEndInASuffix) {
+  const weft::TokenDecoder decoder{.start = weft::TokenDecoder::Start::word, .suffix = "</w>"};
+  EXPECT_EQ(decode(decoder, {"he", "llo</w>", "you</w>"}), "hello you");
+  EXPECT_EQ(decode(decoder, {"a</w>", "b"}), "a b");
+}
+
+TEST(TokenDecoder, ReplacesAndStripsTokens) {
+  EXPECT_EQ(decode({.steps = {weft::DecodeReplaceMatches{weft::Regex("^#+", "t"), "-"}}}, {"##a#", "#", ""}), "-a#-");
+  EXPECT_EQ(decode({.steps = {weft::DecodeStrip{"x", 1, 2}}}, {"xxaxxx", "x", ""}), "xax");
+}
+
+}  // namespace
