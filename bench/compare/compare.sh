@@ -7,8 +7,8 @@
 #
 # WEFT: the program bench_compare_llama. MODELS: a folder with <shape>-<type>.gguf for the shapes 1b, 110m and 15m, random
 # weights (their values do not change the speed). NAME=LLAMA_BENCH: another engine's llama-bench and flags for it.
-# Threads: 2. Cases may be chosen with CASES="1b:q8_0:prompt:512 ...".
-set -euo pipefail
+# Threads: 2. An engine that cannot run a case shows nan. Cases may be chosen with CASES="1b:q8_0:prompt:512 ...".
+set -eu
 
 [ $# -ge 4 ] || { sed -n '2,/^set/p' "$0" | sed '$d; s/^# \{0,1\}//' >&2; exit 2; }
 weft=$1 models=$2 rounds=$3
@@ -27,7 +27,8 @@ measure() {
   local flags=${bench#"${bench%%,*}"}
   bench=${bench%%,*}
   local test="-p $5 -n 0"
-  [ "$4" = prompt ] || test="-p 0 -n $5 -d ${6:-0}"
+  [ "$4" = prompt ] || test="-p 0 -n $5"
+  [ "${6:-0}" = 0 ] || test+=" -d $6"
   # shellcheck disable=SC2086
   LD_LIBRARY_PATH="$(dirname "$bench"):${LD_LIBRARY_PATH:-}" "$bench" -m "$models/$2-$3.gguf" -t 2 -r 1 $test \
     ${flags//,/ } -o csv 2>/dev/null | awk -F'","' '

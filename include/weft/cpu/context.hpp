@@ -12,8 +12,10 @@ namespace weft::inline v0 {
 
 /// In what the products of matrix multiplications are computed; sums are always float.
 enum class Compute : unsigned char {
-  f32,     ///< float: weights of every type are widened exactly
-  native,  ///< the weights' own type where the processor multiplies it directly (bfloat16 dot products), else f32
+  f32,  ///< float: weights of every type are widened exactly
+  /// The weights' own type: bfloat16 dot products for bfloat16 weights where the processor has them, and for attention
+  /// over a bfloat16 cache; int8 products for block formats; float for all others.
+  native,
 };
 
 namespace cpu {
