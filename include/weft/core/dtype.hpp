@@ -108,7 +108,7 @@ inline DType dtype_named(std::string_view name) {
 }
 
 /// Whether elements share scales in blocks, so that they have no C++ type of their own.
-constexpr bool is_block_format(DType dtype) noexcept { return dtype >= DType::q8_0; }
+constexpr bool is_block_format(DType dtype) noexcept { return dtype >= DType::q8_0 && dtype <= DType::q8_row; }
 
 /// The elements of one block; 1 for plain types.
 constexpr std::size_t block_elements(DType dtype) noexcept {
