@@ -46,7 +46,8 @@ TEST(DType, BlockFormatsTakeWholeBlocksAndHaveNoElementType) {
   EXPECT_FALSE(is_block_format(DType::boolean));
   EXPECT_TRUE(is_block_format(DType::q8_0));
   EXPECT_EQ(bytes_of(DType::q4_k, 512), 2 * 144u);
-  EXPECT_EQ(bytes_of(DType::q8_row, 33), 4 + 33u);
+  EXPECT_EQ(bytes_of(DType::q8_row, 64), 4 + 64u);
+  EXPECT_THROW(bytes_of(DType::q8_row, 33), ShapeError);
   EXPECT_THROW(bytes_of(DType::q6_k, 255), ShapeError);
   EXPECT_THROW(visit(DType::q4_0, [](auto) {}), UnsupportedError);
 }

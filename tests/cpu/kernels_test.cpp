@@ -550,7 +550,7 @@ void hash_linear(const cpu::Kernels& kernels, Hash& hash) {
   interleave(blocks);
   const cpu::I8Weights& q4_k = kernels.i8.weights[of(DType::q4_k)];
   std::vector<std::byte> expanded(k / 32 * q4_k.panels->block_bytes);
-  q4_k.expand({.header = nullptr, .data = panel.data(), .k = k}, expanded.data());
+  q4_k.expand({.header = panel.data(), .data = panel.data(), .k = k}, expanded.data());
   std::memcpy(panel.data(), expanded.data(), expanded.size());
   product(kernels.i8.tokens, q4_k.panels->tile);
 }

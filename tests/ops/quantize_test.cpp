@@ -180,19 +180,6 @@ TEST_P(QuantizedLinear, ScalesOfZeroAndNoNumberStayInTheirRow) {
   }
 }
 
-TEST_P(QuantizedLinear, RowsOfInt8OfAnyLength) {
-  for (const std::size_t k : {1u, 3u, 31u, 33u, 100u, 700u}) {
-    constexpr std::size_t rows = 35, tokens = 3;
-    const AnyTensor weight = random_weight(DType::q8_row, rows, k, k);
-    const auto x = random_floats<2>({tokens, k}, k);
-    ctx.compute = Compute::native;
-    const auto expected = product(rounded_tokens(x.elements(), k), widened(weight), tokens, rows, k);
-    const auto y = run(ctx, x, weight);
-    EXPECT_TRUE(near(y.elements(), expected, 0x1p-18 * (std::sqrt(static_cast<double>(k)) + 2))) << k;
-    EXPECT_TRUE(same_bits(run(ctx, x, to_panels(weight, ctx)).elements(), y.elements())) << k;
-  }
-}
-
 TEST_P(QuantizedLinear, AnEpilogueSeesEveryRowOnceAndDone) {
   constexpr std::size_t tokens = 3, rows = 200, k = 256;
   ThreadPool pool(2);

@@ -23,10 +23,7 @@ inline void encode(const float* x, BlockQ8_0& block) noexcept {
   const float scale = largest / 127.f;
   const float inverse = detail::reciprocal_or_zero(scale);
   block.scale = half(scale);
-  for (int i = 0; i < 32; ++i) {
-    const float code = x[i] * inverse;
-    block.codes[i] = static_cast<std::int8_t>(code < 0.f ? code - 0.5f : code + 0.5f);
-  }
+  for (int i = 0; i < 32; ++i) block.codes[i] = static_cast<std::int8_t>(detail::nearest_int8(x[i] * inverse));
 }
 
 inline void decode(const BlockQ8_0& block, float* y) noexcept {

@@ -9,7 +9,7 @@
 
 namespace weft::inline v0 {
 
-/// A whole row of n elements: a float, then n int8: y[i] = scale * codes[i]. weft's own.
+/// A whole row of n elements, a multiple of 32: a float, then n int8: y[i] = scale * codes[i]. weft's own.
 /// scale = max |x| / 127, codes to nearest.
 inline void encode_q8_row(const float* x, std::size_t n, std::byte* row) noexcept {
   float largest = 0.f;

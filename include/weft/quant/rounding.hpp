@@ -5,11 +5,16 @@
 // What the encoders of the block formats share.
 namespace weft::inline v0::detail {
 
-/// To the nearest whole number, ties to even, |x| < 2^22, whatever the rounding mode's name for it; NaN gives 0.
+/// To the nearest whole number, ties to even; 0 for NaN and from 2^22 on.
 inline int nearest(float x) noexcept {
   const float shifted = x + 0x1.8p23f;
   const float whole = shifted - 0x1.8p23f;
-  return whole == whole ? static_cast<int>(whole) : 0;
+  return std::fabs(whole) < 0x1p22f ? static_cast<int>(whole) : 0;
+}
+
+/// To the nearest whole number of an int8, ties away from zero; 0 for NaN and beyond.
+inline int nearest_int8(float x) noexcept {
+  return std::fabs(x) < 127.5f ? static_cast<int>(x < 0.f ? x - 0.5f : x + 0.5f) : 0;
 }
 
 constexpr int clamped(int value, int low, int high) noexcept { return value < low ? low : value > high ? high : value; }

@@ -28,7 +28,8 @@ inline void pack_i8(const float* x, std::size_t x_stride, std::size_t tokens, st
           value = at + width <= k ? load(from) : at < k ? load_partial(from, k - at) : zero();
           const Vec size = abs(value);
           beyond = add(beyond, select_less(size, limit, zero(), set(1.f)));
-          largest[b] = max(largest[b], size);
+          value = select_less(size, limit, value, zero());
+          largest[b] = max(largest[b], abs(value));
         }
       }
       float maxima[together], sums[2][together];

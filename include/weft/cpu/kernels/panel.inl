@@ -1,5 +1,17 @@
 // Included by generic.hpp, avx2.hpp and avx512.hpp inside their namespace and target region.
 
+/// The first n <= width units of four bytes at any address, then zeros.
+WEFT_ALWAYS_INLINE Vec load_units(const std::byte* p, std::size_t n) noexcept {
+  if (n == width) return as_float(load_ints(p));
+  if constexpr (width == 16) {
+    return load_partial(reinterpret_cast<const float*>(p), n);
+  } else {
+    std::uint32_t units[width] = {};
+    std::memcpy(units, p, 4 * n);
+    return as_float(load_ints(units));
+  }
+}
+
 /// panel[i, r] = the i-th four bytes of row r, for panel_rows rows of `bytes` bytes that lie `stride` bytes apart. What
 /// is missing, bytes of the last four and rows from `rows` on, is zero.
 inline void interleave(const std::byte* from, std::size_t stride, std::size_t rows, std::size_t bytes,
@@ -12,9 +24,8 @@ inline void interleave(const std::byte* from, std::size_t stride, std::size_t ro
       WEFT_UNROLL
       for (std::size_t r = 0; r < width; ++r) {
         const std::byte* bytes_of_row = from + (row + r) * stride + 4 * i;
-        const auto* p = reinterpret_cast<const float*>(bytes_of_row);
         __builtin_prefetch(bytes_of_row + ahead);
-        square[r] = row + r >= rows ? zero() : n == width ? load(p) : load_partial(p, n);
+        square[r] = row + r >= rows ? zero() : load_units(bytes_of_row, n);
       }
       transpose(square);
       for (std::size_t j = 0; j < n; ++j)

@@ -6,7 +6,7 @@ template <std::size_t T>
 WEFT_ALWAYS_INLINE void load_sums(const TileArgs& a, std::size_t token, std::size_t row, Vec (&sums)[2][T]) noexcept {
   WEFT_UNROLL
   for (std::size_t t = 0; t < T; ++t) {
-    const float* y = a.from + (token + t) * a.from_stride + row;
+    const float* y = a.from ? a.from + (token + t) * a.from_stride + row : nullptr;
     WEFT_UNROLL
     for (std::size_t v = 0; v < 2; ++v) {
       const std::size_t left = a.rows > row + v * width ? a.rows - row - v * width : 0;
