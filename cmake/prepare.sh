@@ -15,13 +15,14 @@ quietly() {
   shift
   before=$(wc -c <"$log")
   if ! "$@" >>"$log" 2>&1; then
+    # It reads to the end: leaving early would break the pipe, and pipefail the script.
     error=$(tail -c "+$((before + 1))" "$log" | awk '
-      /Can not write log/ { next }
-      /error:|^E: |undefined reference/ { print; exit }
+      found || /Can not write log/ { next }
+      /error:|^E: |undefined reference/ { print; found = 1 }
       /^CMake Error/ { inside = 1; next }  # the sentence follows, indented, up to an empty line
-      inside && /^Call Stack/ { print sentence; exit }
+      inside && /^Call Stack/ { print sentence; found = 1 }
       inside && NF { sub(/^ +/, ""); sentence = sentence $0 " " }
-      inside && !NF && sentence != "" { print sentence; exit }')
+      inside && !NF && sentence != "" { print sentence; found = 1 }')
     stop "$sentence failed.${error:+ The first error is: ${error:0:300}}
 The whole output is in $log"
   fi
