@@ -22,6 +22,7 @@
 #include <weft/formats/checkpoint.hpp>
 #include <weft/formats/gguf.hpp>
 #include <weft/formats/gguf_value.hpp>
+#include <weft/formats/gguf_writer.hpp>
 #include <weft/formats/json.hpp>
 #include <weft/formats/json_value.hpp>
 #include <weft/formats/safetensors.hpp>
