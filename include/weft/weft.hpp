@@ -29,6 +29,7 @@
 #include <weft/formats/sentencepiece_model.hpp>
 #include <weft/formats/utf8.hpp>
 #include <weft/formats/weights_file.hpp>
+#include <weft/formats/zip.hpp>
 #include <weft/generation/generator.hpp>
 #include <weft/generation/stop.hpp>
 #include <weft/layers/attention_block.hpp>

@@ -76,6 +76,16 @@ TEST_F(MappedFiles, KeepTheirBytesWhenReleased) {
   EXPECT_EQ(text(file), content);
 }
 
+// Letting go of memory that is no file would lose what it holds.
+TEST_F(MappedFiles, LeaveBytesThatAreNotTheirsAlone) {
+  write(std::string(4096, 'a'));
+  const MappedFile file(path());
+  const AlignedBytes elsewhere = allocate_aligned(5 * 4096);
+  std::memset(elsewhere.get(), 'b', 5 * 4096);
+  file.release({elsewhere.get(), 5 * 4096});
+  for (std::size_t i = 0; i < 5 * 4096; ++i) ASSERT_EQ(elsewhere[i], std::byte{'b'}) << i;
+}
+
 TEST_F(MappedFiles, Move) {
   write("first");
   MappedFile a(path());

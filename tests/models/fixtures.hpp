@@ -206,7 +206,7 @@ class CheckpointCopy {
     Tensors tensors;
     {
       const weft::SafetensorsFile file(path() / "model.safetensors");
-      for (const weft::SafetensorsEntry& entry : file.entries())
+      for (const weft::WeightsEntry& entry : file.entries())
         tensors.emplace_back(entry.name, file.tensor(entry.name));
     }
     edit(tensors);

@@ -118,6 +118,11 @@ TEST(Rope, DefaultChangesNothing) {
   EXPECT_EQ(rope_of(R"("rope_parameters": {"rope_type": "default", "rope_theta": 77})").theta, 77.f);
 }
 
+TEST(Rope, NeighboursWhereItSaysSo) {
+  EXPECT_EQ(rope_of(R"("rope_interleave": true)").pairing, RopePairing::interleaved);
+  EXPECT_EQ(rope_of(R"("rope_interleave": false)").pairing, RopePairing::halves);
+}
+
 TEST(Mistral, HasAWindowAndNoBiases) {
   EXPECT_EQ(read(arch::mistral, R"("sliding_window": 4096)").window, 4096u);
   EXPECT_EQ(read(arch::mistral, R"("sliding_window": null)").window, 0u);

@@ -145,7 +145,8 @@ class WeightLoader {
     Shape expected{extent_of(row.rows, config_)};
     if (row.matrix()) expected.push_back(extent_of(row.columns, config_));
     if (result.shape() != expected)
-      raise<ConfigError>(checkpoint_.source_of(tensor), " has shape ", to_string(result.shape()), ", config.json says ",
+      raise<ConfigError>(checkpoint_.source_of(tensor), " has shape ", to_string(result.shape()), ", ",
+                         std::filesystem::path(checkpoint_.config().source()).filename().string(), " says ",
                          to_string(expected));
     if (result.dtype() != DType::f32 && result.dtype() != DType::f16 && result.dtype() != DType::bf16)
       raise<FormatError>(checkpoint_.source_of(tensor), " has element type ", name(result.dtype()),
