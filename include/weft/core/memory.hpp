@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <cstddef>
 #include <cstring>
+#include <functional>
 #include <memory>
 #include <new>
 #include <span>
@@ -84,6 +85,8 @@ class MappedFile {
   /// Lets go of the whole pages inside `part` of the file, which is not wanted soon; touching them reads them again.
   void release(std::span<const std::byte> part) const noexcept {
     constexpr std::size_t page = 4096;
+    const std::less<const std::byte*> before;
+    if (before(part.data(), data_) || before(data_ + size_, part.data() + part.size())) return;
     const auto offset = static_cast<std::size_t>(part.data() - data_);
     const std::size_t begin = (offset + page - 1) / page * page;
     const std::size_t end = (offset + part.size()) / page * page;
