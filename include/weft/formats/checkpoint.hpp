@@ -17,6 +17,9 @@
 
 #include <weft/core/any_tensor.hpp>
 #include <weft/core/error.hpp>
+#include <weft/formats/gguf.hpp>
+#include <weft/formats/gguf_config.hpp>
+#include <weft/formats/gguf_split.hpp>
 #include <weft/formats/json.hpp>
 #include <weft/formats/safetensors.hpp>
 #include <weft/formats/weights_file.hpp>
@@ -26,8 +29,12 @@ namespace weft::inline v0 {
 /// A trained model as somebody else saved it: its configuration, its tensors by name, and the files beside them. Copies
 /// share what is mapped; all methods are const and may be called from several threads.
 ///
-/// What opens today is a Hugging Face directory: config.json, generation_config.json (optional), and the weights in
-/// model.safetensors or in the shards that model.safetensors.index.json names.
+/// What opens is
+/// - a Hugging Face directory: config.json, generation_config.json (optional), and the weights in model.safetensors or
+/// in
+///   the shards that model.safetensors.index.json names;
+/// - a GGUF file, or the first of several that hold one model: config() and generation_config() are then made of its
+///   metadata (gguf_config), and tensors have the names of that format.
 class Checkpoint {
  public:
   /// Throws FormatError naming the file that is missing, malformed or contradicts another, and UnsupportedError for
@@ -36,13 +43,25 @@ class Checkpoint {
     std::error_code ignored;
     const std::filesystem::file_status status = std::filesystem::status(path, ignored);
     if (!std::filesystem::exists(status)) raise<FormatError>(path.string(), ": there is no such file or directory");
-    if (!std::filesystem::is_directory(status))
-      raise<UnsupportedError>(path.string(), ": not a Hugging Face checkpoint directory; single files of kind \"",
+    Checkpoint checkpoint(path);
+    if (std::filesystem::is_directory(status)) {
+      checkpoint.read_directory();
+    } else if (is_gguf_file(path)) {
+      checkpoint.read_gguf();
+    } else {
+      raise<UnsupportedError>(path.string(),
+                              ": neither a Hugging Face checkpoint directory nor a GGUF file; single "
+                              "files of kind \"",
                               path.extension().string(), "\" are not supported");
-    return Checkpoint(path);
+    }
+    for (const auto& [name, place] : checkpoint.places_) checkpoint.names_.push_back(name);
+    return checkpoint;
   }
 
+  /// The directory, or the file of a checkpoint that is one.
   const std::filesystem::path& directory() const noexcept { return directory_; }
+  /// The GGUF file that holds the metadata; null for checkpoints of other kinds.
+  const GgufFile* gguf() const noexcept { return gguf_.get(); }
   const Json& config() const noexcept { return config_; }
   /// generation_config.json, or null where there is none.
   const Json* generation_config() const noexcept { return generation_config_ ? &*generation_config_ : nullptr; }
@@ -81,7 +100,19 @@ class Checkpoint {
     std::string name;
   };
 
-  explicit Checkpoint(const std::filesystem::path& directory) : directory_(directory) {
+  explicit Checkpoint(const std::filesystem::path& directory) : directory_(directory) {}
+
+  void read_gguf() {
+    for (const std::shared_ptr<const GgufFile>& file : open_gguf(directory_)) {
+      if (!gguf_) gguf_ = file;
+      add_file(file);
+    }
+    config_ = gguf_config(
+        *gguf_, [&](std::string_view name) { return contains(name) ? std::optional(tensor(name)) : std::nullopt; });
+    generation_config_ = gguf_generation_config(*gguf_);
+  }
+
+  void read_directory() {
     const auto config = file("config.json");
     if (!config) raise<FormatError>(directory_.string(), ": there is no config.json");
     config_ = parse_json_file(config->string());
@@ -97,7 +128,6 @@ class Checkpoint {
     } else {
       no_weights();
     }
-    for (const auto& [name, place] : places_) names_.push_back(name);
   }
 
   static std::optional<std::filesystem::path> file_in(const std::filesystem::path& directory, std::string_view name) {
@@ -157,6 +187,7 @@ class Checkpoint {
   std::filesystem::path directory_;
   Json config_;
   std::optional<Json> generation_config_;
+  std::shared_ptr<const GgufFile> gguf_;
   std::map<std::string, Place, std::less<>> places_;  // by the names of the model
   std::vector<std::string> names_;
   std::size_t bytes_ = 0;
