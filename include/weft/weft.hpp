@@ -43,6 +43,7 @@
 #include <weft/models/causal_lm.hpp>
 #include <weft/models/config_reader.hpp>
 #include <weft/models/decoder_config.hpp>
+#include <weft/models/export_gguf.hpp>
 #include <weft/models/generation_config.hpp>
 #include <weft/models/kv_cache.hpp>
 #include <weft/models/load.hpp>
@@ -85,6 +86,7 @@
 #include <weft/tokenizers/decoder.hpp>
 #include <weft/tokenizers/encoding.hpp>
 #include <weft/tokenizers/gguf_tokenizer.hpp>
+#include <weft/tokenizers/gguf_vocabulary_files.hpp>
 #include <weft/tokenizers/load_tokenizer.hpp>
 #include <weft/tokenizers/normalizer.hpp>
 #include <weft/tokenizers/pipeline_tokenizer.hpp>

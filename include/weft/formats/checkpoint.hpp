@@ -31,8 +31,7 @@ namespace weft::inline v0 {
 ///
 /// What opens is
 /// - a Hugging Face directory: config.json, generation_config.json (optional), and the weights in model.safetensors or
-/// in
-///   the shards that model.safetensors.index.json names;
+///   in the shards that model.safetensors.index.json names;
 /// - a GGUF file, or the first of several that hold one model: config() and generation_config() are then made of its
 ///   metadata (gguf_config), and tensors have the names of that format.
 class Checkpoint {

@@ -1,0 +1,228 @@
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include <weft/core/error.hpp>
+#include <weft/core/memory.hpp>
+#include <weft/core/token_id.hpp>
+#include <weft/formats/gguf_writer.hpp>
+#include <weft/formats/json.hpp>
+#include <weft/formats/sentencepiece_model.hpp>
+#include <weft/tokenizers/byte_level_recipes.hpp>
+#include <weft/tokenizers/gguf_tokenizer.hpp>
+#include <weft/tokenizers/tokenizer_config.hpp>
+
+// From the files of a Hugging Face directory to the tokenizer of a GGUF file.
+namespace weft::inline v0 {
+
+namespace detail {
+
+/// Collects what a GGUF file says of a tokenizer whose files lie in a directory.
+class GgufVocabularyMaker {
+ public:
+  explicit GgufVocabularyMaker(const std::filesystem::path& directory) : directory_(directory) {
+    vocabulary_.source = directory.string();
+  }
+
+  /// `size`: as many tokens as the embedding has rows; unused ones are added.
+  std::optional<GgufVocabulary> make(std::size_t size) {
+    std::error_code ignored;
+    if (std::filesystem::exists(directory_ / "tokenizer.model", ignored)) {
+      sentence_piece();
+    } else if (std::filesystem::exists(directory_ / "tokenizer.json", ignored)) {
+      byte_level();
+    } else {
+      return std::nullopt;
+    }
+    if (vocabulary_.tokens.size() > size)
+      raise<FormatError>(directory_.string(), ": the tokenizer has ", vocabulary_.tokens.size(),
+                         " tokens, the embedding ", size, " rows");
+    while (vocabulary_.tokens.size() < size) {
+      const std::size_t id = vocabulary_.tokens.size();
+      place({.content = concat("[PAD", id, "]"), .id = static_cast<TokenId>(id)}, Type::unused);
+    }
+    return std::move(vocabulary_);
+  }
+
+ private:
+  using Type = GgufVocabulary::Type;
+
+  void sentence_piece() {
+    const std::string path = (directory_ / "tokenizer.model").string();
+    const MappedFile file(path);
+    const SentencePieceModel model =
+        read_sentencepiece_model({reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size()}, path);
+    using Algorithm = SentencePieceModel::Algorithm;
+    if (model.algorithm != Algorithm::bpe && model.algorithm != Algorithm::unigram)
+      raise<UnsupportedError>(path, ": SentencePiece models of words or characters have no place in GGUF");
+    vocabulary_.model = model.algorithm == Algorithm::bpe ? "llama" : "t5";
+    for (const SentencePieceModel::Piece& piece : model.pieces) {
+      vocabulary_.tokens.push_back(piece.text);
+      vocabulary_.scores.push_back(piece.score);
+      vocabulary_.token_types.push_back(static_cast<std::int32_t>(type_of(piece.kind)));
+    }
+    vocabulary_.precompiled_charsmap = model.algorithm == Algorithm::unigram ? model.charsmap : std::string();
+    const TokenizerConfig config = read_tokenizer_config(directory_);
+    vocabulary_.add_space_prefix = config.add_prefix_space.value_or(model.add_dummy_prefix);
+    for (const AddedToken& token : config.added) place(token, token.special ? Type::control : Type::user_defined);
+    roles(config);
+    vocabulary_.add_bos = config.add_bos.value_or(vocabulary_.model == "llama");
+  }
+
+  static Type type_of(SentencePieceModel::Kind kind) noexcept {
+    using Kind = SentencePieceModel::Kind;
+    switch (kind) {
+      case Kind::normal: return Type::normal;
+      case Kind::unknown: return Type::unknown;
+      case Kind::control: return Type::control;
+      case Kind::user_defined: return Type::user_defined;
+      case Kind::unused: return Type::unused;
+      case Kind::byte: return Type::byte;
+    }
+    return Type::undefined;
+  }
+
+  void byte_level() {
+    const Json json = parse_json_file((directory_ / "tokenizer.json").string());
+    const Json& model = json.at("model");
+    if (model.get_or("type", "BPE") != "BPE")
+      raise<UnsupportedError>(model.location(), ": tokenizers of type ", model.get_or("type", "BPE"),
+                              " cannot be written to GGUF (byte-level BPE and tokenizer.model can)");
+    vocabulary_.model = "gpt2";
+    vocabulary_.pre = recipe_of(json);
+    for (const Json& token : model.at("vocab").as_object())
+      place({.content = std::string(token.key()), .id = token_id(token)}, Type::normal);
+    for (const Json& merge : model.at("merges").as_array())
+      vocabulary_.merges.push_back(merge.is_array() ? concat(merge.at(0).as_string(), ' ', merge.at(1).as_string())
+                                                    : std::string(merge.as_string()));
+    if (const Json* added = json.given("added_tokens"))
+      for (const Json& token : added->as_array()) {
+        AddedToken read = read_added_token(token);
+        read.id = token_id(token.at("id"));
+        place(read, read.special ? Type::control : Type::user_defined);
+      }
+    const TokenizerConfig config = read_stated_tokenizer_config(directory_);
+    for (const AddedToken& token : config.added) place(token, token.special ? Type::control : Type::user_defined);
+    roles(config);
+    vocabulary_.add_bos = config.add_bos;
+  }
+
+  /// The name of the recipe whose patterns the pre-tokenizer has.
+  static std::string recipe_of(const Json& json) {
+    std::vector<std::string_view> patterns;
+    const auto collect = [&](const Json& step) {
+      if (const Json* pattern = step.find("pattern"))
+        if (const Json* regex = pattern->find("Regex")) patterns.push_back(regex->as_string());
+      if (step.get_or("type", "") == "ByteLevel") {
+        if (step.get_or("use_regex", true)) patterns.push_back(gpt2_pattern);
+        if (step.get_or("add_prefix_space", true))
+          raise<UnsupportedError>(step.location(), ": spaces before texts (add_prefix_space) have no place in GGUF");
+      }
+      if (step.get_or("type", "") == "Digits" && step.get_or("individual_digits", false))
+        patterns.push_back(R"(\p{N})");
+    };
+    const Json& pre_tokenizer = json.at("pre_tokenizer");
+    if (const Json* steps = pre_tokenizer.find("pretokenizers")) {
+      for (const Json& step : steps->as_array()) collect(step);
+    } else {
+      collect(pre_tokenizer);
+    }
+    const bool ignore_merges = json.at("model").get_or("ignore_merges", false);
+    const Json* normalizer = json.given("normalizer");
+    const bool nfc = normalizer && normalizer->get_or("type", "") == "NFC";
+    for (const ByteLevelRecipe& recipe : byte_level_recipes) {
+      const auto end = std::find(recipe.patterns.begin(), recipe.patterns.end(), std::string_view());
+      if (std::equal(recipe.patterns.begin(), end, patterns.begin(), patterns.end()) &&
+          recipe.ignore_merges == ignore_merges && recipe.nfc == nfc)
+        return std::string(recipe.name);
+    }
+    raise<UnsupportedError>(pre_tokenizer.location(), ": GGUF has no name for this pre-tokenizer");
+  }
+
+  /// A token at its id; those before it that nobody named are unused.
+  void place(const AddedToken& token, Type type) {
+    const auto id = static_cast<std::size_t>(token.id);
+    if (id > vocabulary_.tokens.size() + 1'000'000)
+      raise<FormatError>(directory_.string(), ": the token ", token.content, " has the id ", id);
+    while (vocabulary_.tokens.size() <= id) {
+      vocabulary_.tokens.push_back(concat("[PAD", vocabulary_.tokens.size(), "]"));
+      vocabulary_.token_types.push_back(static_cast<std::int32_t>(Type::unused));
+      if (vocabulary_.model != "gpt2") vocabulary_.scores.push_back(0.f);
+    }
+    vocabulary_.tokens[id] = token.content;
+    vocabulary_.token_types[id] = static_cast<std::int32_t>(type);
+  }
+
+  void roles(const TokenizerConfig& config) {
+    std::unordered_map<std::string_view, TokenId> ids;
+    for (std::size_t i = 0; i < vocabulary_.tokens.size(); ++i)
+      ids.emplace(vocabulary_.tokens[i], static_cast<TokenId>(i));
+    const auto find = [&](const std::optional<AddedToken>& token) -> std::optional<TokenId> {
+      const auto found = token ? ids.find(token->content) : ids.end();
+      return found != ids.end() ? std::optional(found->second) : std::nullopt;
+    };
+    vocabulary_.bos = find(config.bos);
+    vocabulary_.eos = find(config.eos);
+    vocabulary_.unk = find(config.unk);
+    vocabulary_.pad = find(config.pad);
+    vocabulary_.sep = find(config.sep);
+    vocabulary_.cls = find(config.cls);
+    vocabulary_.add_eos = config.add_eos;
+  }
+
+  std::filesystem::path directory_;
+  GgufVocabulary vocabulary_;
+};
+
+}  // namespace detail
+
+/// The tokenizer of a Hugging Face directory as GGUF files describe one: tokenizer.model (SentencePiece), else a
+/// tokenizer.json of byte-level BPE; `size` tokens, as many as the embedding has rows. Empty where there is neither
+/// file. Throws UnsupportedError for other kinds and for a pre-tokenizer that GGUF has no name for, FormatError for
+/// more tokens than `size`.
+inline std::optional<GgufVocabulary> gguf_vocabulary_of(const std::filesystem::path& directory, std::size_t size) {
+  return detail::GgufVocabularyMaker(directory).make(size);
+}
+
+/// Writes what read_gguf_vocabulary reads.
+inline void set_gguf_vocabulary(const GgufVocabulary& vocabulary, GgufWriter& writer) {
+  const auto set = [&](const char* key, const auto& value) {
+    writer.set(detail::concat("tokenizer.ggml.", key), value);
+  };
+  set("model", std::string_view(vocabulary.model));
+  set("pre", std::string_view(vocabulary.pre));
+  set("tokens", vocabulary.tokens);
+  if (!vocabulary.scores.empty()) set("scores", vocabulary.scores);
+  if (!vocabulary.token_types.empty()) set("token_type", vocabulary.token_types);
+  if (!vocabulary.merges.empty()) set("merges", vocabulary.merges);
+  const std::array<std::pair<const char*, std::optional<TokenId>>, 6> ids{{{"bos_token_id", vocabulary.bos},
+                                                                           {"eos_token_id", vocabulary.eos},
+                                                                           {"unknown_token_id", vocabulary.unk},
+                                                                           {"padding_token_id", vocabulary.pad},
+                                                                           {"seperator_token_id", vocabulary.sep},
+                                                                           {"cls_token_id", vocabulary.cls}}};
+  for (const auto& [key, id] : ids)
+    if (id) set(key, static_cast<std::uint32_t>(*id));
+  const std::array<std::pair<const char*, std::optional<bool>>, 3> flags{
+      {{"add_bos_token", vocabulary.add_bos},
+       {"add_eos_token", vocabulary.add_eos},
+       {"add_space_prefix", vocabulary.add_space_prefix}}};
+  for (const auto& [key, flag] : flags)
+    if (flag) set(key, *flag);
+  if (!vocabulary.precompiled_charsmap.empty())
+    set("precompiled_charsmap",
+        std::vector<std::uint8_t>(vocabulary.precompiled_charsmap.begin(), vocabulary.precompiled_charsmap.end()));
+}
+
+}  // namespace weft::inline v0
