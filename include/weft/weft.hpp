@@ -31,11 +31,14 @@
 #include <weft/layers/mlp.hpp>
 #include <weft/layers/tap.hpp>
 #include <weft/layers/transformer_block.hpp>
+#include <weft/models/arch/common.hpp>
 #include <weft/models/arch/llama.hpp>
 #include <weft/models/architecture.hpp>
+#include <weft/models/batch.hpp>
 #include <weft/models/causal_lm.hpp>
 #include <weft/models/config_reader.hpp>
 #include <weft/models/decoder_config.hpp>
+#include <weft/models/decoder_pass.hpp>
 #include <weft/models/generation_config.hpp>
 #include <weft/models/kv_cache.hpp>
 #include <weft/models/load.hpp>

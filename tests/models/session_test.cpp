@@ -2,10 +2,13 @@
 
 #include <gtest/gtest.h>
 
+#include <memory>
 #include <set>
 #include <stop_token>
 #include <thread>
 #include <vector>
+
+#include <weft/models/batch.hpp>
 
 #include "allocations.hpp"
 #include "fixtures.hpp"
@@ -140,6 +143,18 @@ TEST(QuantizedWeights, SameBitsForAnyChunkThreadsAndDivision) {
         EXPECT_TRUE(same_bits(whole, all_logits(two, prompt, {.chunk = chunk})));
     }
   }
+}
+
+TEST(BlockedCache, StaysCloseAndGivesTheSameBitsForAnyChunk) {
+  const CausalLM model = load_causal_lm(WEFT_MODELS_DIR "/tales", {.threads = 2, .tokenizer = false});
+  const std::vector<TokenId> prompt = some_ids(90, 4096);
+  const std::vector<float> exact = all_logits(model, prompt, {}),
+                           whole = all_logits(model, prompt, {.cache = DType::q8_0});
+  const float difference = max_difference(whole, exact);
+  EXPECT_GT(difference, 0.f);
+  EXPECT_LT(difference, 0.3f);
+  for (const std::size_t chunk : {1u, 7u, 64u})
+    EXPECT_TRUE(same_bits(whole, all_logits(model, prompt, {.cache = DType::q8_0, .chunk = chunk}))) << chunk;
 }
 
 INSTANTIATE_TEST_SUITE_P(Fixtures, Parity, testing::ValuesIn(fixture_names()),
@@ -333,7 +348,7 @@ TEST(Session, RefusesOptionsOutOfRange) {
             "Session: chunk is 0, expected at least one token");
   for (const DType dtype : {DType::i8, DType::f64})
     EXPECT_EQ(message_of<UnsupportedError>([&] { Session(model, {.cache = dtype}); }),
-              "key/value cache: element type " + std::string(name(dtype)) + " (f32, f16 and bf16 are supported)");
+              "key/value cache: element type " + std::string(name(dtype)) + " (f32, f16, bf16 and q8_0 are supported)");
 }
 
 TEST(Session, AllocatesNothingPerToken) {
@@ -355,6 +370,24 @@ TEST(Session, AllocatesNothingPerToken) {
         session.forward(prompt);
         EXPECT_EQ(allocations.load(), before) << name << ", " << threads << " threads";
       }
+}
+
+TEST(Batch, AllocatesNothingPerStep) {
+  const CausalLM model =
+      load_causal_lm(WEFT_MODELS_DIR "/tales", {.weights = DType::q8_0, .threads = 2, .tokenizer = false});
+  std::vector<std::unique_ptr<Session>> sessions;
+  std::vector<BatchEntry> entries;
+  const std::vector<TokenId> prompt = some_ids(40, 90), token{5};
+  for (int i = 0; i < 4; ++i) {
+    sessions.push_back(std::make_unique<Session>(model, SessionOptions{.context = 128, .cache = DType::q8_0}));
+    entries.push_back({sessions.back().get(), prompt});
+  }
+  Batch batch(model);
+  batch.forward(entries);
+  const std::size_t before = allocations.load();
+  for (BatchEntry& entry : entries) entry.tokens = token;
+  for (int step = 0; step < 40; ++step) batch.forward(entries);
+  EXPECT_EQ(allocations.load(), before);
 }
 
 TEST(Session, ManyShareAModelOnSeveralThreads) {
