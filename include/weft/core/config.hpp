@@ -15,6 +15,11 @@
 #define WEFT_ASSERT(condition) static_cast<void>(0)
 #endif
 
+// WEFT_EXTERN_KERNELS=1, for a whole program: kernels are compiled in one of its files, see cpu/define_kernels.hpp.
+#ifndef WEFT_EXTERN_KERNELS
+#define WEFT_EXTERN_KERNELS 0
+#endif
+
 #if defined(__GNUC__) || defined(__clang__)
 #define WEFT_ALWAYS_INLINE inline __attribute__((always_inline))
 #define WEFT_NO_INLINE __attribute__((noinline))
