@@ -30,18 +30,21 @@ void sample(benchmark::State& state, const weft::SamplingParams& params) {
 // The time that reading the logits once takes, and the exponentials alone: what the rest is to be compared with.
 void read_logits(benchmark::State& state) {
   const std::vector<float> logits = normal_logits(static_cast<double>(state.range(0)));
-  for (auto _ : state) benchmark::DoNotOptimize(weft::detail::checked_max(logits, "logit"));
+  const weft::cpu::SamplingKernels& kernels = weft::cpu::best_sampling_kernels();
+  for (auto _ : state) benchmark::DoNotOptimize(kernels.largest(logits.data(), vocab, nullptr));
 }
 void exponentials(benchmark::State& state) {
   const std::vector<float> logits = normal_logits(static_cast<double>(state.range(0)));
-  const float max = weft::detail::checked_max(logits, "logit");
-  for (auto _ : state) benchmark::DoNotOptimize(weft::detail::total_exp_units(logits, max));
+  const weft::cpu::SamplingKernels& kernels = weft::cpu::best_sampling_kernels();
+  const float max = kernels.largest(logits.data(), vocab, nullptr).value;
+  for (auto _ : state) benchmark::DoNotOptimize(kernels.weigh(logits.data(), vocab, max, 1.f, nullptr));
 }
 
 void sample_top_p_of_probabilities(benchmark::State& state) {
   std::vector<float> probabilities = normal_logits(static_cast<double>(state.range(0)));
-  const float max = weft::detail::checked_max(probabilities, "logit");
-  weft::detail::weigh(probabilities, max, 1.f, probabilities);
+  const weft::cpu::SamplingKernels& kernels = weft::cpu::best_sampling_kernels();
+  const float max = kernels.largest(probabilities.data(), vocab, nullptr).value;
+  kernels.weigh(probabilities.data(), vocab, max, 1.f, probabilities.data());
   weft::Philox rng(2);
   for (auto _ : state) benchmark::DoNotOptimize(weft::sample_top_p(probabilities, 0.9f, rng));
 }

@@ -1,7 +1,5 @@
 #pragma once
 
-#include <cstddef>
-
 #include <weft/core/error.hpp>
 #include <weft/cpu/isa.hpp>
 #include <weft/cpu/kernel_table.hpp>
@@ -18,11 +16,7 @@ inline const Kernels& kernels_for(Isa isa) {
 
 /// The kernels of the best instruction set this processor has.
 inline const Kernels& best_kernels() noexcept {
-  static const Kernels& best = []() -> const Kernels& {
-    for (std::size_t i = all_isas.size(); i-- > 0;)
-      if (supported(all_isas[i])) return detail::kernel_table(all_isas[i]);
-    return detail::kernel_table(Isa::generic);
-  }();
+  static const Kernels& best = detail::kernel_table(best_isa());
   return best;
 }
 

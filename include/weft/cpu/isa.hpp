@@ -1,6 +1,7 @@
 #pragma once
 
 #include <array>
+#include <cstddef>
 
 #include <weft/core/config.hpp>
 
@@ -49,6 +50,13 @@ inline bool supported(Isa isa) noexcept {
 #else
   return isa == Isa::generic;
 #endif
+}
+
+/// The best instruction set this processor has.
+inline Isa best_isa() noexcept {
+  for (std::size_t i = all_isas.size(); i-- > 0;)
+    if (supported(all_isas[i])) return all_isas[i];
+  return Isa::generic;
 }
 
 }  // namespace weft::inline v0::cpu

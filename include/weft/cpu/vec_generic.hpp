@@ -62,6 +62,24 @@ WEFT_ALWAYS_INLINE Vec max(Vec a, Vec b) noexcept { return a > b ? a : b; }
 WEFT_ALWAYS_INLINE Vec min(Vec a, Vec b) noexcept { return a < b ? a : b; }
 /// a < b ? x : y in every lane; y where either is NaN.
 WEFT_ALWAYS_INLINE Vec select_less(Vec a, Vec b, Vec x, Vec y) noexcept { return a < b ? x : y; }
+/// Bit i is set where a[i] < b[i]; where a[i] or b[i] is NaN.
+WEFT_ALWAYS_INLINE std::uint32_t less(Vec a, Vec b) noexcept {
+  const IntVec lanes = (a < b) & IntVec{1, 2, 4, 8};
+  return static_cast<std::uint32_t>(lanes[0] | lanes[1] | lanes[2] | lanes[3]);
+}
+WEFT_ALWAYS_INLINE std::uint32_t unordered(Vec a, Vec b) noexcept {
+  const IntVec lanes = ((a != a) | (b != b)) & IntVec{1, 2, 4, 8};
+  return static_cast<std::uint32_t>(lanes[0] | lanes[1] | lanes[2] | lanes[3]);
+}
+/// A product that the compiler must not fuse with the sum it becomes a part of.
+WEFT_ALWAYS_INLINE Vec unfused(Vec product) noexcept {
+#if WEFT_X86_64
+  asm("" : "+x"(product));
+#else
+  asm("" : "+m"(product));
+#endif
+  return product;
+}
 WEFT_ALWAYS_INLINE Vec abs(Vec a) noexcept { return a < set(0.f) ? -a : a; }
 /// To the nearest integer, ties to even, |a| < 2^22.
 WEFT_ALWAYS_INLINE Vec round(Vec a) noexcept {
@@ -133,6 +151,16 @@ WEFT_ALWAYS_INLINE IntVec set_byte(int value) noexcept {
 WEFT_ALWAYS_INLINE IntVec bit_and(IntVec a, IntVec b) noexcept { return a & b; }
 WEFT_ALWAYS_INLINE IntVec bit_or(IntVec a, IntVec b) noexcept { return a | b; }
 WEFT_ALWAYS_INLINE IntVec bit_xor(IntVec a, IntVec b) noexcept { return a ^ b; }
+/// Modulo 2^32.
+WEFT_ALWAYS_INLINE IntVec add_ints(IntVec a, IntVec b) noexcept {
+  using Unsigned = std::uint32_t __attribute__((vector_size(16)));
+  return reinterpret_cast<IntVec>(reinterpret_cast<Unsigned>(a) + reinterpret_cast<Unsigned>(b));
+}
+WEFT_ALWAYS_INLINE std::uint32_t reduce_add_ints(IntVec v) noexcept {
+  std::uint32_t sum = 0;
+  for (std::size_t i = 0; i < width; ++i) sum += static_cast<std::uint32_t>(v[i]);
+  return sum;
+}
 /// Bytes modulo 256.
 WEFT_ALWAYS_INLINE IntVec add_bytes(IntVec a, IntVec b) noexcept {
   using Bytes = std::uint8_t __attribute__((vector_size(16)));
@@ -160,6 +188,7 @@ WEFT_ALWAYS_INLINE IntVec shift_right_signed(IntVec v) noexcept {
 WEFT_ALWAYS_INLINE Vec to_float(IntVec v) noexcept { return __builtin_convertvector(v, Vec); }
 /// The same bits.
 WEFT_ALWAYS_INLINE Vec as_float(IntVec v) noexcept { return reinterpret_cast<Vec>(v); }
+WEFT_ALWAYS_INLINE IntVec as_ints(Vec v) noexcept { return reinterpret_cast<IntVec>(v); }
 /// The half or bfloat16 in the lower 16 bits of every lane.
 template <class T>
 WEFT_ALWAYS_INLINE Vec low_element(IntVec v) noexcept {
