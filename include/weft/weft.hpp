@@ -20,11 +20,16 @@
 #include <weft/core/token_id.hpp>
 #include <weft/cpu/context.hpp>
 #include <weft/formats/checkpoint.hpp>
+#include <weft/formats/gguf.hpp>
+#include <weft/formats/gguf_value.hpp>
+#include <weft/formats/gguf_writer.hpp>
 #include <weft/formats/json.hpp>
 #include <weft/formats/json_value.hpp>
 #include <weft/formats/safetensors.hpp>
 #include <weft/formats/sentencepiece_model.hpp>
 #include <weft/formats/utf8.hpp>
+#include <weft/formats/weights_file.hpp>
+#include <weft/formats/zip.hpp>
 #include <weft/generation/generator.hpp>
 #include <weft/generation/stop.hpp>
 #include <weft/layers/attention_block.hpp>

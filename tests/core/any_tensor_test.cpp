@@ -93,4 +93,29 @@ TEST(AnyTensor, BlockFormatsTakeWholeRowsAndPanelsWholeUnits) {
                ShapeError);
 }
 
+TEST(AnyTensor, RowsShareTheBytes) {
+  const AnyTensor whole = sixths();
+  const AnyTensor part = whole.rows(1, 2);
+  EXPECT_EQ(part.shape()[0], 1u);
+  EXPECT_EQ(part.rank(), whole.rank());
+  EXPECT_EQ(part.bytes().data(), whole.bytes().data() + whole.bytes().size() / whole.extent(0));
+  EXPECT_EQ(whole.rows(1, 1).size(), 0u);
+  EXPECT_THROW(whole.rows(0, whole.extent(0) + 1), ShapeError);
+  EXPECT_THROW(whole.rows(2, 1), ShapeError);
+  const AnyTensor blocks = AnyTensor::make(DType::q4_0, {3, 64}, [](auto) {});
+  EXPECT_EQ(blocks.rows(1, 3).bytes().size(), 2 * 36u);
+  EXPECT_THROW(AnyTensor::make(
+                   DType::q4_0, {3, 32}, [](auto) {}, Layout::panels)
+                   .rows(0, 1),
+               ShapeError);
+}
+
+TEST(AnyTensor, ReshapedSharesTheBytes) {
+  const AnyTensor whole = sixths();
+  const AnyTensor flat = whole.reshaped({6});
+  EXPECT_EQ(flat.shape(), Shape{6});
+  EXPECT_EQ(flat.bytes().data(), whole.bytes().data());
+  EXPECT_THROW(whole.reshaped({7}), ShapeError);
+}
+
 }  // namespace

@@ -9,6 +9,7 @@
 #include <fstream>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include <gtest/gtest.h>
 
@@ -74,6 +75,20 @@ TEST_F(MappedFiles, KeepTheirBytesWhenReleased) {
   file.release(file.bytes().subspan(4097, 10));
   file.release(file.bytes().subspan(0, 0));
   EXPECT_EQ(text(file), content);
+  // Memory of others is left alone.
+  std::vector<std::byte> other(8 * 4096, std::byte{7});
+  file.release(other);
+  EXPECT_EQ(other, std::vector<std::byte>(8 * 4096, std::byte{7}));
+}
+
+// Letting go of memory that is no file would lose what it holds.
+TEST_F(MappedFiles, LeaveBytesThatAreNotTheirsAlone) {
+  write(std::string(4096, 'a'));
+  const MappedFile file(path());
+  const AlignedBytes elsewhere = allocate_aligned(5 * 4096);
+  std::memset(elsewhere.get(), 'b', 5 * 4096);
+  file.release({elsewhere.get(), 5 * 4096});
+  for (std::size_t i = 0; i < 5 * 4096; ++i) ASSERT_EQ(elsewhere[i], std::byte{'b'}) << i;
 }
 
 TEST_F(MappedFiles, Move) {

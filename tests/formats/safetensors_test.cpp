@@ -296,7 +296,7 @@ TEST_F(Safetensors, SurvivesRandomChanges) {
     for (int i = 0; i <= round % 3; ++i) bytes[random() % bytes.size()] = static_cast<char>(random() % 128);
     try {
       const weft::SafetensorsFile file = open(bytes);
-      for (const weft::SafetensorsEntry& e : file.entries())
+      for (const weft::WeightsEntry& e : file.entries())
         accepted += file.tensor(e.name).bytes().size() == e.bytes ? 1 : 0;
     } catch (const weft::Error& e) {
       EXPECT_THAT(e.what(), HasSubstr("m.safetensors"));

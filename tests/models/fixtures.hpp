@@ -206,7 +206,7 @@ class CheckpointCopy {
     Tensors tensors;
     {
       const weft::SafetensorsFile file(path() / "model.safetensors");
-      for (const weft::SafetensorsEntry& entry : file.entries())
+      for (const weft::WeightsEntry& entry : file.entries())
         tensors.emplace_back(entry.name, file.tensor(entry.name));
     }
     edit(tensors);
@@ -215,9 +215,10 @@ class CheckpointCopy {
     std::filesystem::rename(path() / "new.safetensors", path() / "model.safetensors");
   }
 
-  weft::CausalLM load(weft::LoadOptions options = {}) const {
+  weft::CausalLM load(weft::LoadOptions options = {},
+                      std::span<const weft::DecoderArchitecture* const> architectures = {}) const {
     if (options.threads == 0) options.threads = 1;
-    return weft::load_causal_lm(path(), options);
+    return weft::load_causal_lm(path(), options, architectures);
   }
 
  private:

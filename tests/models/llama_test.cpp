@@ -118,6 +118,11 @@ TEST(Rope, DefaultChangesNothing) {
   EXPECT_EQ(rope_of(R"("rope_parameters": {"rope_type": "default", "rope_theta": 77})").theta, 77.f);
 }
 
+TEST(Rope, NeighboursWhereItSaysSo) {
+  EXPECT_EQ(rope_of(R"("rope_interleave": true)").pairing, RopePairing::interleaved);
+  EXPECT_EQ(rope_of(R"("rope_interleave": false)").pairing, RopePairing::halves);
+}
+
 TEST(Mistral, HasAWindowAndNoBiases) {
   EXPECT_EQ(read(arch::mistral, R"("sliding_window": 4096)").window, 4096u);
   EXPECT_EQ(read(arch::mistral, R"("sliding_window": null)").window, 0u);
@@ -126,27 +131,28 @@ TEST(Mistral, HasAWindowAndNoBiases) {
               HasSubstr("attention_bias"));
 }
 
-// Every row names its own tensor and fills its own slot.
+// Every row fills its own slot; two rows of one name never are in the same checkpoint or say so.
 TEST(LlamaTensors, AreDistinct) {
   DecoderWeights model;
-  DecoderLayerWeights layer;
-  std::set<std::string> names;
-  std::set<const void*> slots;
-  for (const TensorRow& row : arch::llama_tensors) {
-    names.emplace(row.name);
-    EXPECT_EQ(row.per_layer(), row.name.find("{}") != row.name.npos) << row.name;
-    EXPECT_EQ(row.matrix(), row.name.ends_with("_proj.weight") || row.name == "model.embed_tokens.weight" ||
-                                row.name == "lm_head.weight")
-        << row.name;
-    const void* slot = nullptr;
-    if (const auto* f = std::get_if<TensorRow::ModelMatrix>(&row.slot)) slot = &(*f)(model);
-    if (const auto* f = std::get_if<TensorRow::ModelVector>(&row.slot)) slot = &(*f)(model);
-    if (const auto* f = std::get_if<TensorRow::LayerMatrix>(&row.slot)) slot = &(*f)(layer);
-    if (const auto* f = std::get_if<TensorRow::LayerVector>(&row.slot)) slot = &(*f)(layer);
-    slots.insert(slot);
+  model.resize({.layers = 1});
+  for (const bool tied : {false, true}) {
+    const DecoderConfig config{
+        .attention_bias = true, .attention_output_bias = true, .mlp_bias = true, .tied_embeddings = tied};
+    std::set<std::string> names, gguf_names;
+    std::set<const void*> slots;
+    for (const DecoderRow& row : arch::llama_tensors) {
+      if (row.present && !row.present(config, 0)) continue;
+      EXPECT_TRUE(names.emplace(row.name).second || row.repeated) << row.name;
+      EXPECT_TRUE(gguf_names.emplace(row.gguf).second || row.repeated) << row.gguf;
+      EXPECT_EQ(row.matrix(), row.name.ends_with("_proj.weight") || row.name == "model.embed_tokens.weight" ||
+                                  row.name == "lm_head.weight")
+          << row.name;
+      EXPECT_EQ(row.matrix(), row.columns != nullptr) << row.name;
+      const void* slot = std::visit([&](auto f) -> const void* { return &f(model, {}); }, row.slot);
+      EXPECT_TRUE(slots.insert(slot).second) << row.name;
+    }
+    EXPECT_EQ(slots.size(), arch::llama_tensors.size() - 1);
   }
-  EXPECT_EQ(names.size(), arch::llama_tensors.size());
-  EXPECT_EQ(slots.size(), arch::llama_tensors.size());
 }
 
 }  // namespace

@@ -184,7 +184,7 @@ TEST(LoadCausalLM, RunsAFamilyOfTheCallers) {
   copy.set_config("model_type", "alpaca");
   EXPECT_THAT(message_of<UnsupportedError>([&] { copy.load(); }),
               AllOf(StartsWith(copy.file("config.json")), HasSubstr("\"alpaca\""), HasSubstr("llama, mistral")));
-  const CausalLM model = copy.load({.architectures = own});
+  const CausalLM model = copy.load({}, own);
   EXPECT_EQ(model.model_type(), "alpaca");
   const std::vector<TokenId> ids = some_ids(9, 128);
   EXPECT_TRUE(same_bits(observe(model, ids), observe(load_causal_lm(fixture("llama-mha"), {.threads = 1}), ids)));

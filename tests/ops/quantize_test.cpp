@@ -256,4 +256,15 @@ TEST(ConvertWeight, GivesTheRowsThatQuantizeRowGives) {
                ShapeError);
 }
 
+TEST(ConvertWeight, KeepsTheNumbersOfFormatsThatHaveNoKernels) {
+  for (const DType dtype : {DType::q3_k, DType::iq4_nl}) {
+    const AnyTensor weight = random_weight(dtype, 37, 512, 5);
+    const AnyTensor rows = convert_weight(weight, kernel_dtype(dtype), Layout::rows);
+    EXPECT_EQ(widened(rows), widened(weight)) << name(dtype);
+    const AnyTensor panels = convert_weight(weight, kernel_dtype(dtype), Layout::panels);
+    EXPECT_TRUE(std::ranges::equal(panels.bytes(), to_panels(rows).bytes())) << name(dtype);
+    EXPECT_THROW(run({}, random_floats<2>({1, 512}, 1), weight), UnsupportedError) << name(dtype);
+  }
+}
+
 }  // namespace

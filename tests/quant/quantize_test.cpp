@@ -1,5 +1,6 @@
 #include <weft/quant/quantize.hpp>
 
+#include <algorithm>
 #include <cmath>
 #include <cstddef>
 #include <cstring>
@@ -16,8 +17,9 @@ namespace {
 
 using namespace weft;
 
-constexpr DType block_formats[]{DType::q8_0, DType::q4_0, DType::q4_1, DType::q5_0,   DType::q5_1,
-                                DType::q4_k, DType::q5_k, DType::q6_k, DType::q8_128, DType::q8_row};
+constexpr DType block_formats[]{DType::q8_0, DType::q4_0, DType::q4_1,  DType::q5_0,   DType::q5_1,
+                                DType::q4_k, DType::q5_k, DType::q6_k,  DType::q8_128, DType::q8_row,
+                                DType::q2_k, DType::q3_k, DType::iq4_nl};
 
 class Format : public ::testing::TestWithParam<DType> {};
 INSTANTIATE_TEST_SUITE_P(Quant, Format, ::testing::ValuesIn(block_formats),
@@ -72,6 +74,9 @@ TEST_P(Format, WritesTheBytesAndReadsTheFloatsOfTheReference) {
 /// Half of the largest distance between neighbouring codes, in units of the largest element.
 double coarseness(DType dtype) {
   switch (dtype) {
+    case DType::q2_k: return 1.0 / 2;
+    case DType::q3_k: return 1.0 / 3;
+    case DType::iq4_nl: return 1.0 / 8;
     case DType::q4_0: return 1.0 / 8;
     case DType::q4_1: return 1.0 / 15;
     case DType::q4_k: return 1.0 / 10;
@@ -143,6 +148,43 @@ TEST(Quantize, PlainTypesAreRoundedOnce) {
     EXPECT_EQ(decoded(DType::f32, encoded(DType::f32, x), 33)[i], x[i]);
     EXPECT_EQ(decoded(DType::f16, encoded(DType::f16, x), 33)[i], static_cast<float>(half(x[i])));
     EXPECT_EQ(decoded(DType::bf16, encoded(DType::bf16, x), 33)[i], static_cast<float>(bfloat16(x[i])));
+  }
+}
+
+TEST(Quantize, RowsBecomeRowsOfAnotherType) {
+  const std::vector<float> x = random_floats(512, 9);
+  for (const DType from : block_formats)
+    for (const DType to : {DType::q8_0, DType::q6_k, DType::q4_0, DType::f16}) {
+      const std::vector<std::byte> row = encoded(from, x);
+      std::vector<std::byte> found(bytes_of(to, x.size()));
+      std::vector<float> floats(x.size());
+      convert_row(from, row.data(), x.size(), to, found.data(), floats.data());
+      const std::vector<float> before = decoded(from, row, x.size());
+      const bool same = (from == DType::q3_k && to == DType::q6_k) || (from == DType::iq4_nl && to == DType::q8_0);
+      EXPECT_EQ(decoded(to, found, x.size()), same ? before : decoded(to, encoded(to, before), x.size()))
+          << name(from) << " " << name(to);
+    }
+}
+
+TEST(Quantize, FormatsWithoutKernelsAreMultipliedInOneThatIsClose) {
+  for (const DType dtype : block_formats) {
+    const bool has_none = dtype == DType::q2_k || dtype == DType::q3_k || dtype == DType::iq4_nl;
+    EXPECT_EQ(kernel_dtype(dtype) != dtype, has_none) << name(dtype);
+    EXPECT_EQ(kernel_dtype(kernel_dtype(dtype)), kernel_dtype(dtype));
+  }
+  for (std::uint64_t seed = 0; seed < 20; ++seed) {
+    std::vector<float> x = random_floats(512, seed);
+    for (std::size_t i = 0; i < x.size(); i += 71) x[i] *= 9.f;
+    const std::vector<std::byte> row = encoded(DType::q2_k, x);
+    const std::vector<float> before = decoded(DType::q2_k, row, x.size());
+    std::vector<std::byte> converted(bytes_of(DType::q8_0, x.size()));
+    convert_row(DType::q2_k, row.data(), x.size(), DType::q8_0, converted.data(), x.data());
+    const std::vector<float> after = decoded(DType::q8_0, converted, x.size());
+    for (std::size_t begin = 0; begin < x.size(); begin += 32) {
+      float largest = 0.f;
+      for (std::size_t i = begin; i < begin + 32; ++i) largest = std::max(largest, std::fabs(before[i]));
+      for (std::size_t i = begin; i < begin + 32; ++i) EXPECT_LT(std::fabs(after[i] - before[i]), largest / 220.f);
+    }
   }
 }
 

@@ -22,6 +22,9 @@ FORMATS = {  # type: (bytes of a block, elements, name in ggml)
     "q4_k": (144, 256, "q4_K"),
     "q5_k": (176, 256, "q5_K"),
     "q6_k": (210, 256, "q6_K"),
+    "q2_k": (84, 256, "q2_K"),
+    "q3_k": (110, 256, "q3_K"),
+    "iq4_nl": (18, 32, "iq4_nl"),
 }
 ELEMENTS = 256
 
@@ -59,6 +62,9 @@ def main():
                 blocks = np.zeros(ELEMENTS // elements * size, np.uint8)
                 y = np.zeros(ELEMENTS, np.float32)
                 encode(x.ctypes.data, blocks.ctypes.data, ELEMENTS)
+                if name == "iq4_nl":  # the reference leaves the codes of zeros as it finds them in memory
+                    zero = np.abs(x.reshape(-1, elements)).max(1) < 1e-15
+                    blocks.reshape(-1, size)[zero, 2:] = 0x88
                 decode(blocks.ctypes.data, y.ctypes.data, ELEMENTS)
                 file.write(x.tobytes() + blocks.tobytes() + y.tobytes())
 

@@ -67,6 +67,23 @@ class AnyTensor {
   std::span<const std::byte> bytes() const noexcept { return bytes_; }
   explicit operator bool() const noexcept { return bytes_.data() != nullptr; }
 
+  /// Rows [begin, end) along the first dimension; no element is copied. Throws ShapeError outside, for a scalar and for
+  /// Layout::panels.
+  AnyTensor rows(std::size_t begin, std::size_t end) const {
+    if (rank() == 0 || layout_ != Layout::rows || begin > end || end > extent(0))
+      raise<ShapeError>("there are no rows ", begin, " to ", end, " in a tensor of shape ", to_string(shape_));
+    Shape part{end - begin};
+    for (std::size_t d = 1; d < rank(); ++d) part.push_back(extent(d));
+    const std::size_t row_bytes = extent(0) == 0 ? 0 : bytes_.size() / extent(0);
+    return AnyTensor(dtype_, part, bytes_.subspan(begin * row_bytes, (end - begin) * row_bytes), owner_);
+  }
+
+  /// The same elements in another shape. Throws ShapeError where it has another number of them, and for Layout::panels.
+  AnyTensor reshaped(const Shape& shape) const {
+    if (layout_ != Layout::rows) raise<ShapeError>("the tensor's rows are interleaved in panels");
+    return AnyTensor(dtype_, shape, bytes_, owner_);
+  }
+
   /// The elements as T. Throws ShapeError where the element type is another or
   /// the bytes are not aligned for T.
   template <Element T>

@@ -35,6 +35,9 @@ enum class DType : std::uint8_t {
   q6_k,
   q8_128,
   q8_row,
+  q2_k,
+  q3_k,
+  iq4_nl,
 };
 
 namespace detail {
@@ -65,7 +68,8 @@ inline constexpr auto dtype_table = std::to_array<DTypeInfo>({
     {"f32", 4, 1},      {"f16", 2, 1},      {"bf16", 2, 1},       {"f64", 8, 1},         {"i8", 1, 1},
     {"u8", 1, 1},       {"i32", 4, 1},      {"i64", 8, 1},        {"bool", 1, 1},        {"q8_0", 34, 32},
     {"q4_0", 18, 32},   {"q4_1", 20, 32},   {"q5_0", 22, 32},     {"q5_1", 24, 32},      {"q4_k", 144, 256},
-    {"q5_k", 176, 256}, {"q6_k", 210, 256}, {"q8_128", 130, 128}, {"q8_row", 32, 32, 4},
+    {"q5_k", 176, 256}, {"q6_k", 210, 256}, {"q8_128", 130, 128}, {"q8_row", 32, 32, 4}, {"q2_k", 84, 256},
+    {"q3_k", 110, 256}, {"iq4_nl", 18, 32},
 });
 
 template <class T, class Rows>
@@ -108,7 +112,7 @@ inline DType dtype_named(std::string_view name) {
 }
 
 /// Whether elements share scales in blocks, so that they have no C++ type of their own.
-constexpr bool is_block_format(DType dtype) noexcept { return dtype >= DType::q8_0 && dtype <= DType::q8_row; }
+constexpr bool is_block_format(DType dtype) noexcept { return dtype >= DType::q8_0 && dtype <= DType::iq4_nl; }
 
 /// The elements of one block; 1 for plain types.
 constexpr std::size_t block_elements(DType dtype) noexcept {

@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <cstddef>
 #include <cstring>
+#include <functional>
 #include <memory>
 #include <new>
 #include <span>
@@ -82,8 +83,11 @@ class MappedFile {
   std::span<const std::byte> bytes() const noexcept { return {data_, size_}; }
 
   /// Lets go of the whole pages inside `part` of the file, which is not wanted soon; touching them reads them again.
+  /// Bytes that lie elsewhere are left alone.
   void release(std::span<const std::byte> part) const noexcept {
     constexpr std::size_t page = 4096;
+    const std::less_equal<const std::byte*> before;
+    if (!before(data_, part.data()) || !before(part.data() + part.size(), data_ + size_)) return;
     const auto offset = static_cast<std::size_t>(part.data() - data_);
     const std::size_t begin = (offset + page - 1) / page * page;
     const std::size_t end = (offset + part.size()) / page * page;

@@ -38,10 +38,12 @@ inline LinearKernel linear_kernel(const cpu::Context& ctx, DType weight) {
       return {&kernels.f32, kernels.tile_f32, kernels.bf16_as_f32.expand, kernels.bf16_as_f32.direct};
     default: break;
   }
-  if (!is_block_format(weight))
-    raise<UnsupportedError>("linear: weights of type ", name(weight), " (f32, f16, bf16 and block formats are)");
-  const cpu::I8Weights& weights =
-      kernels.i8.weights[static_cast<std::size_t>(weight) - static_cast<std::size_t>(DType::q8_0)];
+  const std::size_t format = static_cast<std::size_t>(weight) - static_cast<std::size_t>(DType::q8_0);
+  if (!is_block_format(weight) || format >= kernels.i8.weights.size())
+    raise<UnsupportedError>("linear: weights of type ", name(weight),
+                            " are not supported (f32, f16, bf16 and the block formats that are their own kernel_dtype "
+                            "are)");
+  const cpu::I8Weights& weights = kernels.i8.weights[format];
   const cpu::I8Panels& panels = *weights.panels;
   if (native) {
     return {.form = &kernels.i8.tokens,

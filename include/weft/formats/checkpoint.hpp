@@ -4,6 +4,7 @@
 #include <array>
 #include <cstddef>
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -18,6 +19,7 @@
 #include <weft/core/error.hpp>
 #include <weft/formats/json.hpp>
 #include <weft/formats/safetensors.hpp>
+#include <weft/formats/weights_file.hpp>
 
 namespace weft::inline v0 {
 
@@ -49,29 +51,36 @@ class Checkpoint {
 
   /// The names of all tensors, sorted.
   std::span<const std::string> tensor_names() const noexcept { return names_; }
-  bool contains(std::string_view name) const noexcept { return shard_of_.find(name) != shard_of_.end(); }
-  /// One tensor, in place. Throws FormatError where there is none of that name, and what SafetensorsFile::tensor
-  /// throws.
+  bool contains(std::string_view name) const noexcept { return places_.find(name) != places_.end(); }
+  /// One tensor, in place where the file allows it. Throws FormatError where there is none of that name, and what
+  /// WeightsFile::tensor throws.
   AnyTensor tensor(std::string_view name) const {
-    const auto found = shard_of_.find(name);
-    if (found == shard_of_.end()) raise<FormatError>(directory_.string(), ": there is no tensor ", name);
-    return shards_[found->second]->tensor(name);
+    const auto found = places_.find(name);
+    if (found == places_.end()) raise<FormatError>(directory_.string(), ": there is no tensor ", name);
+    return found->second.file->tensor(found->second.name);
   }
   /// Lets go of the memory of a tensor of this checkpoint that is not wanted soon; touching it reads it again.
   void release(std::string_view name, const AnyTensor& tensor) const noexcept {
-    const auto found = shard_of_.find(name);
-    if (found != shard_of_.end()) shards_[found->second]->release(tensor);
+    const auto found = places_.find(name);
+    if (found != places_.end()) found->second.file->release(tensor);
   }
-  /// "file: tensor name", for errors about a tensor; the directory where there is none of that name.
+  /// "file: tensor name", as the file names it, for errors about a tensor; the directory where there is none of that
+  /// name.
   std::string source_of(std::string_view name) const {
-    const auto found = shard_of_.find(name);
-    return detail::concat(found == shard_of_.end() ? directory_.string() : shards_[found->second]->path(), ": tensor ",
-                          name);
+    const auto found = places_.find(name);
+    if (found == places_.end()) return detail::concat(directory_.string(), ": tensor ", name);
+    return detail::concat(found->second.file->path(), ": tensor ", found->second.name);
   }
   /// The bytes of all tensors together.
   std::size_t bytes() const noexcept { return bytes_; }
 
  private:
+  /// Where a tensor lies, and what it is called there.
+  struct Place {
+    std::shared_ptr<const WeightsFile> file;
+    std::string name;
+  };
+
   explicit Checkpoint(const std::filesystem::path& directory) : directory_(directory) {
     const auto config = file("config.json");
     if (!config) raise<FormatError>(directory_.string(), ": there is no config.json");
@@ -82,13 +91,13 @@ class Checkpoint {
       static_cast<void>(generation_config_->as_object());
     }
     if (const auto single = file("model.safetensors")) {
-      add_shard(*single);
+      add_file(std::make_shared<const SafetensorsFile>(*single));
     } else if (const auto index = file("model.safetensors.index.json")) {
       read_index(parse_json_file(index->string()));
     } else {
       no_weights();
     }
-    for (const auto& [name, shard] : shard_of_) names_.push_back(name);
+    for (const auto& [name, place] : places_) names_.push_back(name);
   }
 
   static std::optional<std::filesystem::path> file_in(const std::filesystem::path& directory, std::string_view name) {
@@ -98,15 +107,12 @@ class Checkpoint {
     return path;
   }
 
-  void add_shard(const std::filesystem::path& path) {
-    const auto shard = std::make_shared<const SafetensorsFile>(path);
-    for (const SafetensorsEntry& entry : shard->entries()) {
-      const auto [other, added] = shard_of_.emplace(entry.name, shards_.size());
-      if (!added)
-        raise<FormatError>(shard->path(), ": tensor ", entry.name, " is also in ", shards_[other->second]->path());
+  void add_file(const std::shared_ptr<const WeightsFile>& file) {
+    for (const WeightsEntry& entry : file->entries()) {
+      const auto [other, added] = places_.emplace(entry.name, Place{file, entry.name});
+      if (!added) raise<FormatError>(file->path(), ": tensor ", entry.name, " is also in ", other->second.file->path());
       bytes_ += entry.bytes;
     }
-    shards_.push_back(shard);
   }
 
   void read_index(const Json& index) {
@@ -124,18 +130,18 @@ class Checkpoint {
     for (const std::string_view name : files) {
       const auto path = file(name);
       if (!path) raise<FormatError>(index.source(), ": the file ", name, " that it names is missing");
-      add_shard(*path);
+      add_file(std::make_shared<const SafetensorsFile>(*path));
     }
     for (const Json& member : weight_map) {
-      const auto found = shard_of_.find(member.key());
-      const bool there = found != shard_of_.end() &&
-                         std::filesystem::path(shards_[found->second]->path()).filename() == member.as_string();
+      const auto found = places_.find(member.key());
+      const bool there =
+          found != places_.end() && std::filesystem::path(found->second.file->path()).filename() == member.as_string();
       if (!there)
         raise<FormatError>(member.location(), ": there is no tensor ", member.key(), " in ", member.as_string());
     }
-    for (const auto& [name, shard] : shard_of_)
+    for (const auto& [name, place] : places_)
       if (!weight_map.contains(name))
-        raise<FormatError>(shards_[shard]->path(), ": tensor ", name, " is not in ", index.source());
+        raise<FormatError>(place.file->path(), ": tensor ", name, " is not in ", index.source());
   }
 
   [[noreturn]] void no_weights() const {
@@ -151,8 +157,7 @@ class Checkpoint {
   std::filesystem::path directory_;
   Json config_;
   std::optional<Json> generation_config_;
-  std::vector<std::shared_ptr<const SafetensorsFile>> shards_;
-  std::map<std::string, std::size_t, std::less<>> shard_of_;
+  std::map<std::string, Place, std::less<>> places_;  // by the names of the model
   std::vector<std::string> names_;
   std::size_t bytes_ = 0;
 };

@@ -22,6 +22,7 @@
 #include <weft/core/memory.hpp>
 #include <weft/core/shape.hpp>
 #include <weft/formats/json.hpp>
+#include <weft/formats/weights_file.hpp>
 
 namespace weft::inline v0 {
 
@@ -53,103 +54,83 @@ inline const SafetensorsType* find_safetensors_type(std::string_view name) noexc
 
 }  // namespace detail
 
-/// One tensor as the header of a safetensors file describes it.
-struct SafetensorsEntry {
-  std::string name;
-  std::string type;                  ///< as the file spells it: "BF16", "F8_E4M3", ...
-  std::vector<std::size_t> extents;  ///< of any rank
-  std::size_t offset = 0;            ///< of the first byte, from the start of the file
-  std::size_t bytes = 0;
-};
-
 /// A safetensors file: an 8-byte little-endian header length, a JSON header, and the tensors one after the other. The
 /// file is mapped; tensors are used in place and keep the mapping alive.
 ///
 /// Everything the header claims is checked on opening: FormatError names the file, the tensor, the byte, what was found
 /// and what was expected. As in the reference implementation the tensors must fill the file without gap or overlap, and
 /// further keys of a tensor are ignored.
-class SafetensorsFile {
+class SafetensorsFile final : public WeightsFile {
  public:
   using Metadata = std::vector<std::pair<std::string, std::string>>;
 
   explicit SafetensorsFile(const std::filesystem::path& path)
-      : path_(path.string()), file_(std::make_shared<const MappedFile>(path_)) {
-    read_header();
-    check_layout();
-    std::sort(entries_.begin(), entries_.end(), [](const auto& a, const auto& b) { return a.name < b.name; });
+      : WeightsFile(path), file_(std::make_shared<const MappedFile>(this->path())) {
+    std::vector<WeightsEntry> entries = read_header();
+    check_layout(entries);
+    set_entries(std::move(entries));
   }
 
-  /// MappedFile::release for a tensor of this file.
-  void release(const AnyTensor& tensor) const noexcept { file_->release(tensor.bytes()); }
-
-  const std::string& path() const noexcept { return path_; }
-  /// The tensors in the order of their names.
-  std::span<const SafetensorsEntry> entries() const noexcept { return entries_; }
   /// The `__metadata__` of the header in its order.
   const Metadata& metadata() const noexcept { return metadata_; }
-
-  const SafetensorsEntry* find(std::string_view name) const noexcept {
-    const auto found =
-        std::lower_bound(entries_.begin(), entries_.end(), name,
-                         [](const SafetensorsEntry& entry, std::string_view n) { return entry.name < n; });
-    return found != entries_.end() && found->name == name ? &*found : nullptr;
-  }
-  bool contains(std::string_view name) const noexcept { return find(name) != nullptr; }
 
   /// One tensor, in place; elements that the file does not align for their type are copied. Throws FormatError where
   /// there is no such tensor or a boolean is neither 0 nor 1, UnsupportedError for an element type or a rank that weft
   /// does not have.
-  AnyTensor tensor(std::string_view name) const {
-    const SafetensorsEntry* entry = find(name);
-    if (!entry) raise<FormatError>(path_, ": there is no tensor ", name);
-    const detail::SafetensorsType& type = *detail::find_safetensors_type(entry->type);
+  AnyTensor tensor(std::string_view name) const override {
+    const WeightsEntry& entry = expect(name);
+    const detail::SafetensorsType& type = *detail::find_safetensors_type(entry.type);
     if (!type.dtype)
-      raise<UnsupportedError>(path_, ": tensor ", name, ": element type ", entry->type, " is not supported");
-    if (entry->extents.size() > max_rank)
-      raise<UnsupportedError>(path_, ": tensor ", name, ": ", entry->extents.size(), " dimensions, at most ", max_rank,
+      raise<UnsupportedError>(path(), ": tensor ", name, ": element type ", entry.type, " is not supported");
+    if (entry.extents.size() > max_rank)
+      raise<UnsupportedError>(path(), ": tensor ", name, ": ", entry.extents.size(), " dimensions, at most ", max_rank,
                               " are supported");
-    const std::span<const std::byte> bytes = file_->bytes().subspan(entry->offset, entry->bytes);
-    if (*type.dtype == DType::boolean) check_booleans(*entry, bytes);
-    const Shape shape{std::span<const std::size_t>(entry->extents)};
-    if (entry->offset % (type.bits / 8) == 0) return AnyTensor(*type.dtype, shape, bytes, file_);
+    const std::span<const std::byte> bytes = file_->bytes().subspan(entry.offset, entry.bytes);
+    if (*type.dtype == DType::boolean) check_booleans(entry, bytes);
+    const Shape shape{std::span<const std::size_t>(entry.extents)};
+    if (entry.offset % (type.bits / 8) == 0) return AnyTensor(*type.dtype, shape, bytes, file_);
     return AnyTensor::make(*type.dtype, shape,
                            [&](std::span<std::byte> out) { std::memcpy(out.data(), bytes.data(), bytes.size()); });
   }
 
+  void release(const AnyTensor& tensor) const noexcept override { file_->release(tensor.bytes()); }
+
  private:
   static constexpr std::size_t max_header_bytes = 100'000'000;  // of the reference implementation
 
-  void read_header() {
+  std::vector<WeightsEntry> read_header() {
     const std::span<const std::byte> bytes = file_->bytes();
     if (bytes.size() < sizeof(std::uint64_t))
-      raise<FormatError>(path_, ": truncated: ", bytes.size(), " bytes, expected at least the 8 of the header length");
+      raise<FormatError>(path(), ": truncated: ", bytes.size(), " bytes, expected at least the 8 of the header length");
     std::uint64_t length = 0;
     std::memcpy(&length, bytes.data(), sizeof length);
     if (length > bytes.size() - sizeof length)
-      raise<FormatError>(path_, ": byte 0: the header length says ", length, " bytes, the file has ",
+      raise<FormatError>(path(), ": byte 0: the header length says ", length, " bytes, the file has ",
                          bytes.size() - sizeof length, " after it");
     if (length > max_header_bytes)
-      raise<FormatError>(path_, ": byte 0: the header length says ", length, " bytes, at most ", max_header_bytes,
+      raise<FormatError>(path(), ": byte 0: the header length says ", length, " bytes, at most ", max_header_bytes,
                          " are allowed");
     const std::string_view header(reinterpret_cast<const char*>(bytes.data()) + sizeof length, length);
     if (header.empty() || header.front() != '{')
-      raise<FormatError>(path_, ": byte 8: the header does not start with '{'");
+      raise<FormatError>(path(), ": byte 8: the header does not start with '{'");
     data_begin_ = sizeof length + header.size();
 
     const Json json =
-        parse_json(header, path_, {.max_depth = 4, .max_values = header.size() / 4 + 1, .origin = sizeof length});
-    entries_.reserve(json.size());
+        parse_json(header, path(), {.max_depth = 4, .max_values = header.size() / 4 + 1, .origin = sizeof length});
+    std::vector<WeightsEntry> entries;
+    entries.reserve(json.size());
     for (const Json& member : json) {
       if (member.key() == "__metadata__") {
         for (const Json& text : member.as_object()) metadata_.emplace_back(text.key(), text.as_string());
       } else {
-        entries_.push_back(read_entry(member));
+        entries.push_back(read_entry(member));
       }
     }
+    return entries;
   }
 
-  SafetensorsEntry read_entry(const Json& json) const {
-    SafetensorsEntry entry;
+  WeightsEntry read_entry(const Json& json) const {
+    WeightsEntry entry;
     entry.name = json.key();
     entry.type = json.at("dtype").as_string();
     const detail::SafetensorsType* type = detail::find_safetensors_type(entry.type);
@@ -177,37 +158,35 @@ class SafetensorsFile {
     return entry;
   }
 
-  void check_layout() const {
-    std::vector<const SafetensorsEntry*> order;
-    order.reserve(entries_.size());
-    for (const SafetensorsEntry& entry : entries_) order.push_back(&entry);
-    std::sort(order.begin(), order.end(), [](const SafetensorsEntry* a, const SafetensorsEntry* b) {
+  void check_layout(std::span<const WeightsEntry> entries) const {
+    std::vector<const WeightsEntry*> order;
+    order.reserve(entries.size());
+    for (const WeightsEntry& entry : entries) order.push_back(&entry);
+    std::sort(order.begin(), order.end(), [](const WeightsEntry* a, const WeightsEntry* b) {
       return a->offset != b->offset ? a->offset < b->offset : a->bytes < b->bytes;
     });
     std::size_t reached = data_begin_;
-    for (const SafetensorsEntry* entry : order) {
+    for (const WeightsEntry* entry : order) {
       if (entry->offset != reached)
-        raise<FormatError>(path_, ": tensor ", entry->name, ": byte ", entry->offset,
+        raise<FormatError>(path(), ": tensor ", entry->name, ": byte ", entry->offset,
                            entry->offset < reached ? ": overlaps the tensor that ends at byte "
                                                    : ": leaves a gap after the tensor that ends at byte ",
                            reached);
       reached += entry->bytes;
     }
     if (reached != file_->bytes().size())
-      raise<FormatError>(path_, ": the tensors end at byte ", reached, ", the file at byte ", file_->bytes().size());
+      raise<FormatError>(path(), ": the tensors end at byte ", reached, ", the file at byte ", file_->bytes().size());
   }
 
-  void check_booleans(const SafetensorsEntry& entry, std::span<const std::byte> bytes) const {
+  void check_booleans(const WeightsEntry& entry, std::span<const std::byte> bytes) const {
     const auto wrong = std::find_if(bytes.begin(), bytes.end(), [](std::byte b) { return b > std::byte{1}; });
     if (wrong != bytes.end())
-      raise<FormatError>(path_, ": tensor ", entry.name, ": byte ",
+      raise<FormatError>(path(), ": tensor ", entry.name, ": byte ",
                          entry.offset + static_cast<std::size_t>(wrong - bytes.begin()), ": found ",
                          std::to_integer<int>(*wrong), ", expected a boolean, 0 or 1");
   }
 
-  std::string path_;
   std::shared_ptr<const MappedFile> file_;
-  std::vector<SafetensorsEntry> entries_;
   Metadata metadata_;
   std::size_t data_begin_ = 0;
 };

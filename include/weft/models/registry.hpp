@@ -16,21 +16,30 @@ inline constexpr std::array decoder_architectures{
     &arch::mistral,
 };
 
-/// The architecture of a model_type, looked up among `own` (the caller's) first. Throws UnsupportedError naming the
-/// file and what is known.
-inline const DecoderArchitecture& find_architecture(const Json& config,
-                                                    std::span<const DecoderArchitecture* const> own = {}) {
+namespace detail {
+
+/// The architecture of a config.json's model_type, looked up among `own` first, then among `built_in`.
+template <class A>
+const A& find_among(const Json& config, std::span<const A* const> own, std::span<const A* const> built_in) {
   const Json& type = config.at("model_type");
   std::string known;
-  for (const std::span<const DecoderArchitecture* const> list :
-       {own, std::span<const DecoderArchitecture* const>(decoder_architectures)})
-    for (const DecoderArchitecture* architecture : list) {
+  for (const std::span<const A* const> list : {own, built_in})
+    for (const A* architecture : list) {
       if (architecture->model_type == type.as_string()) return *architecture;
       known += known.empty() ? "" : ", ";
       known += architecture->model_type;
     }
   raise<UnsupportedError>(type.location(), ": the model type \"", type.as_string(), "\" is not supported (", known,
                           " are)");
+}
+
+}  // namespace detail
+
+/// The architecture of a model_type, looked up among `own` (the caller's) first. Throws UnsupportedError naming the
+/// file and what is known.
+inline const DecoderArchitecture& find_architecture(const Json& config,
+                                                    std::span<const DecoderArchitecture* const> own = {}) {
+  return detail::find_among<DecoderArchitecture>(config, own, decoder_architectures);
 }
 
 }  // namespace weft::inline v0

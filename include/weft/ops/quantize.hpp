@@ -12,7 +12,8 @@
 namespace weft::inline v0 {
 
 /// A matrix in another element type or layout, a copy; the tensor itself where nothing changes. weight: (rows, k), of
-/// any type and layout. Values go through float and are rounded as the target's encode() says. Throws ShapeError where
+/// any type and layout. Values are kept exactly where convert_row does so, otherwise they go through float and are
+/// rounded as the target's encode() says. Throws ShapeError where
 /// rows do not fill the blocks of `dtype`, UnsupportedError for types that are no weights, std::bad_alloc.
 inline AnyTensor convert_weight(const AnyTensor& weight, DType dtype, Layout layout, const cpu::Context& ctx = {}) {
   if (weight.dtype() == dtype && weight.layout() == layout) return weight;
@@ -41,12 +42,12 @@ inline AnyTensor convert_weight(const AnyTensor& weight, DType dtype, Layout lay
           const cpu::Context serial{.kernels = ctx.kernels, .workspace = &own.workspace};
           for (std::size_t r = 0; r < count; ++r) {
             if (weight.layout() == Layout::rows) {
-              const std::size_t from_bytes = bytes_of(weight.dtype(), k);
-              dequantize_row(weight.dtype(), weight.bytes().data() + (begin + r) * from_bytes, k, own.row.data());
+              const std::byte* from = weight.bytes().data() + (begin + r) * bytes_of(weight.dtype(), k);
+              convert_row(weight.dtype(), from, k, dtype, to + r * row_bytes, own.row.data());
             } else {
               weight_row(weight, begin + r, own.row.data(), serial);
+              quantize_row(dtype, own.row.data(), k, to + r * row_bytes);
             }
-            quantize_row(dtype, own.row.data(), k, to + r * row_bytes);
           }
           if (layout == Layout::panels)
             detail::interleave_panel(*ctx.kernels, dtype, k, to, count,

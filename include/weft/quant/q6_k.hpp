@@ -17,6 +17,21 @@ struct BlockQ6_K {
   std::uint8_t upper[64];
   std::int8_t parts[16];
   half scale;
+
+  /// In [-32, 32).
+  int code(int i) const noexcept {
+    const int half_at = i / 128, quarter = i % 128 / 32, l = i % 32;
+    const int nibble = nibbles[64 * half_at + 32 * (quarter % 2) + l] >> quarter / 2 * 4 & 15;
+    return (nibble | (upper[32 * half_at + l] >> 2 * quarter & 3) << 4) - 32;
+  }
+  /// Of an element whose bits are zeros.
+  void set_code(int i, int code) noexcept {
+    const int half_at = i / 128, quarter = i % 128 / 32, l = i % 32;
+    std::uint8_t& nibble = nibbles[64 * half_at + 32 * (quarter % 2) + l];
+    std::uint8_t& high = upper[32 * half_at + l];
+    nibble = static_cast<std::uint8_t>(nibble | ((code + 32) & 15) << quarter / 2 * 4);
+    high = static_cast<std::uint8_t>(high | ((code + 32) >> 4) << 2 * quarter);
+  }
 };
 static_assert(sizeof(BlockQ6_K) == 210);
 
@@ -40,24 +55,13 @@ inline void encode(const float* x, BlockQ6_K& block) noexcept {
     for (int i = 16 * part; i < 16 * part + 16; ++i)
       codes[i] = static_cast<std::int8_t>(detail::clamped(detail::nearest(x[i] / scale), -32, 31));
   }
-  for (int i = 0; i < 256; ++i) {
-    const int code = codes[i] + 32;
-    const int half_at = i / 128, quarter = i % 128 / 32, l = i % 32;
-    std::uint8_t& nibble = block.nibbles[64 * half_at + 32 * (quarter % 2) + l];
-    std::uint8_t& upper = block.upper[32 * half_at + l];
-    nibble = static_cast<std::uint8_t>(nibble | (code & 15) << quarter / 2 * 4);
-    upper = static_cast<std::uint8_t>(upper | (code >> 4) << 2 * quarter);
-  }
+  for (int i = 0; i < 256; ++i) block.set_code(i, codes[i]);
 }
 
 inline void decode(const BlockQ6_K& block, float* y) noexcept {
   const float scale = block.scale;
-  for (int i = 0; i < 256; ++i) {
-    const int half_at = i / 128, quarter = i % 128 / 32, l = i % 32;
-    const int nibble = block.nibbles[64 * half_at + 32 * (quarter % 2) + l] >> quarter / 2 * 4 & 15;
-    const int code = nibble | (block.upper[32 * half_at + l] >> 2 * quarter & 3) << 4;
-    y[i] = scale * static_cast<float>(block.parts[i / 16]) * static_cast<float>(code - 32);
-  }
+  for (int i = 0; i < 256; ++i)
+    y[i] = scale * static_cast<float>(block.parts[i / 16]) * static_cast<float>(block.code(i));
 }
 
 }  // namespace weft::inline v0

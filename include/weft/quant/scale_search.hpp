@@ -44,6 +44,50 @@ float search_scale(const float* x, std::int8_t* codes) noexcept {
   return scale;
 }
 
+/// Codes in [-Most, Most) for 16 elements and the scale with x ~ scale * code, weighted by x^2: from the rounding that
+/// gives the largest element the code -Most, single codes are changed as long as that fits better, five times at most.
+/// Below 1e-15 the scale is 0.
+template <int Most>
+float refine_scale(const float* x, std::int8_t* codes) noexcept {
+  constexpr int n = 16;
+  const float largest = largest_magnitude<n>(x);
+  if (!(std::fabs(largest) >= 1e-15f)) {
+    std::fill_n(codes, n, static_cast<std::int8_t>(-Most));
+    return 0.f;
+  }
+  const float inverse = -static_cast<float>(Most) / largest;
+  float product = 0.f, square = 0.f;
+  for (int i = 0; i < n; ++i) {
+    codes[i] = static_cast<std::int8_t>(clamped(nearest(inverse * x[i]), -Most, Most - 1));
+    const auto code = static_cast<float>(codes[i]);
+    const float weight = x[i] * x[i];
+    product += weight * x[i] * code;
+    square += weight * code * code;
+  }
+  bool changed = true;
+  for (int round = 0; round < 5 && changed; ++round) {
+    changed = false;
+    for (int i = 0; i < n; ++i) {
+      const auto code = static_cast<float>(codes[i]);
+      const float weight = x[i] * x[i];
+      float product_without = product - weight * x[i] * code;
+      if (!(product_without > 0.f)) continue;
+      float square_without = square - weight * code * code;
+      const int tried = clamped(nearest(x[i] * square_without / product_without), -Most, Most - 1);
+      if (tried == codes[i]) continue;
+      product_without += weight * x[i] * static_cast<float>(tried);
+      square_without += weight * static_cast<float>(tried) * static_cast<float>(tried);
+      if (!(square_without > 0.f && product_without * product_without * square > product * product * square_without))
+        continue;
+      codes[i] = static_cast<std::int8_t>(tried);
+      product = product_without;
+      square = square_without;
+      changed = true;
+    }
+  }
+  return square > 0.f ? product / square : 0.f;
+}
+
 /// How search_scale_and_minimum looks: roundings of (Most + first + i / 10) steps for i in [0, steps].
 struct SearchSteps {
   float first;
@@ -55,18 +99,16 @@ struct ScaleAndMinimum {
   float minimum;  // not negative: x ~ scale * code - minimum
 };
 
-/// Codes in [0, Most] for 32 elements and the scale and minimum that fit them, weighted by |x| plus the root of its
-/// mean square.
-template <int Most>
-ScaleAndMinimum search_scale_and_minimum(const float* x, SearchSteps search, std::uint8_t* codes) noexcept {
-  constexpr int n = 32;
-  float squares = 0.f;
-  for (int i = 0; i < n; ++i) squares += x[i] * x[i];
-  const float spread = std::sqrt(squares / n);
-  float weights[n];
+/// What is summed over the elements, by their weights.
+enum class Deviation : unsigned char { squared, absolute };
+
+/// Codes in [0, Most] for N elements and the scale and minimum that fit them by the weights.
+template <int Most, int N, Deviation Kind>
+ScaleAndMinimum search_scale_and_minimum(const float* x, const float* weights, SearchSteps search,
+                                         std::uint8_t* codes) noexcept {
+  constexpr int n = N;
   float least = x[0], most = x[0], sum_w = 0.f, sum_x = 0.f;
   for (int i = 0; i < n; ++i) {
-    weights[i] = spread + std::fabs(x[i]);
     least = x[i] < least ? x[i] : least;
     most = x[i] > most ? x[i] : most;
     sum_w += weights[i];
@@ -87,7 +129,7 @@ ScaleAndMinimum search_scale_and_minimum(const float* x, SearchSteps search, std
     float error = 0.f;
     for (int i = 0; i < n; ++i) {
       const float difference = with_scale * static_cast<float>(tried[i]) + with_minimum - x[i];
-      error += weights[i] * (difference * difference);
+      error += weights[i] * (Kind == Deviation::squared ? difference * difference : std::fabs(difference));
     }
     return error;
   };

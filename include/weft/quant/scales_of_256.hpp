@@ -1,6 +1,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cmath>
 #include <cstdint>
 
 #include <weft/core/half.hpp>
@@ -38,13 +39,20 @@ struct ScalesOf256Block {
 };
 static_assert(sizeof(ScalesOf256Block) == 16);
 
-/// Chooses the scales of 256 elements and their codes in [0, Most].
+/// Chooses the scales of 256 elements and their codes in [0, Most], weighted by |x| plus the root of its mean square in
+/// the part.
 template <int Most>
 void encode_256(const float* x, SearchSteps search, ScalesOf256Block& block, std::uint8_t (&codes)[256]) noexcept {
   ScaleAndMinimum found[8];
   float largest_scale = 0.f, largest_minimum = 0.f;
   for (int part = 0; part < 8; ++part) {
-    found[part] = search_scale_and_minimum<Most>(x + 32 * part, search, codes + 32 * part);
+    float squares = 0.f;
+    for (int i = 32 * part; i < 32 * part + 32; ++i) squares += x[i] * x[i];
+    const float spread = std::sqrt(squares / 32);
+    float weights[32];
+    for (int i = 0; i < 32; ++i) weights[i] = spread + std::fabs(x[32 * part + i]);
+    found[part] =
+        search_scale_and_minimum<Most, 32, Deviation::squared>(x + 32 * part, weights, search, codes + 32 * part);
     largest_scale = std::max(largest_scale, found[part].scale);
     largest_minimum = std::max(largest_minimum, found[part].minimum);
   }

@@ -109,10 +109,12 @@ inline void read_rope_scaling(const Json& scaling, RopeParams& rope) {
   reader.finish({});
 }
 
-/// Rotary parameters as transformers 4 writes them (rope_theta, rope_scaling) and as 5 does (rope_parameters). Throws
+/// Rotary parameters as transformers 4 writes them (rope_theta, rope_scaling) and as 5 does (rope_parameters);
+/// "rope_interleave" says that neighbours rotate together, as in weights that nobody permuted for transformers. Throws
 /// UnsupportedError for a rule other than default, linear and llama3, ConfigError for numbers that are out of range.
 inline RopeParams read_rope(ConfigReader& config, float default_theta) {
   RopeParams rope{.theta = config.number_or("rope_theta", default_theta)};
+  if (config.flag_or("rope_interleave", false)) rope.pairing = RopePairing::interleaved;
   const Json* scaling = config.optional("rope_scaling");
   if (const Json* parameters = config.optional("rope_parameters")) scaling = parameters;
   if (scaling) read_rope_scaling(*scaling, rope);

@@ -4,7 +4,7 @@
 #include <string_view>
 
 #include <weft/models/arch/common.hpp>
-#include <weft/models/architecture.hpp>
+#include <weft/models/arch/decoder_tensors.hpp>
 
 namespace weft::inline v0::arch {
 
@@ -51,52 +51,47 @@ inline DecoderConfig read_mistral(ConfigReader& config) {
   return c;
 }
 
-inline constexpr auto llama_tensors = std::to_array<TensorRow>({
+inline constexpr auto llama_tensors = std::to_array<DecoderRow>({
     {.name = "model.embed_tokens.weight",
-     .slot = +[](DecoderWeights& w) -> AnyTensor& { return w.embedding; },
-     .rows = Dim::vocab,
+     .gguf = "token_embd.weight",
+     .slot = slots::embedding,
+     .rows = dim::vocab,
+     .columns = dim::hidden,
      .lookup = true},
-    {"model.norm.weight", +[](DecoderWeights& w) -> Tensor<float, 1>& { return w.final_norm; }, Dim::hidden},
-    {"lm_head.weight", +[](DecoderWeights& w) -> AnyTensor& { return w.output; }, Dim::vocab, Dim::hidden,
-     +[](const DecoderConfig& c) { return !c.tied_embeddings; }},
+    {"model.norm.weight", "output_norm.weight", slots::final_norm, dim::hidden},
+    {"lm_head.weight", "output.weight", slots::output, dim::vocab, dim::hidden, has::own_output},
+    {.name = "model.embed_tokens.weight",
+     .gguf = "token_embd.weight",
+     .slot = slots::output,
+     .rows = dim::vocab,
+     .columns = dim::hidden,
+     .present = has::tied_output,
+     .repeated = true},
 
-    {"model.layers.{}.input_layernorm.weight",
-     +[](DecoderLayerWeights& w) -> Tensor<float, 1>& { return w.attention_norm; }, Dim::hidden},
-    {"model.layers.{}.self_attn.q_proj.weight", +[](DecoderLayerWeights& w) -> AnyTensor& { return w.attention.q; },
-     Dim::query},
-    {"model.layers.{}.self_attn.k_proj.weight", +[](DecoderLayerWeights& w) -> AnyTensor& { return w.attention.k; },
-     Dim::key_value},
-    {"model.layers.{}.self_attn.v_proj.weight", +[](DecoderLayerWeights& w) -> AnyTensor& { return w.attention.v; },
-     Dim::key_value},
-    {"model.layers.{}.self_attn.o_proj.weight", +[](DecoderLayerWeights& w) -> AnyTensor& { return w.attention.o; },
-     Dim::hidden, Dim::query},
-    {"model.layers.{}.self_attn.q_proj.bias",
-     +[](DecoderLayerWeights& w) -> Tensor<float, 1>& { return w.attention.q_bias; }, Dim::query, Dim::hidden,
-     +[](const DecoderConfig& c) { return c.attention_bias; }},
-    {"model.layers.{}.self_attn.k_proj.bias",
-     +[](DecoderLayerWeights& w) -> Tensor<float, 1>& { return w.attention.k_bias; }, Dim::key_value, Dim::hidden,
-     +[](const DecoderConfig& c) { return c.attention_bias; }},
-    {"model.layers.{}.self_attn.v_proj.bias",
-     +[](DecoderLayerWeights& w) -> Tensor<float, 1>& { return w.attention.v_bias; }, Dim::key_value, Dim::hidden,
-     +[](const DecoderConfig& c) { return c.attention_bias; }},
-    {"model.layers.{}.self_attn.o_proj.bias",
-     +[](DecoderLayerWeights& w) -> Tensor<float, 1>& { return w.attention.o_bias; }, Dim::hidden, Dim::hidden,
-     +[](const DecoderConfig& c) { return c.attention_output_bias; }},
+    {"model.layers.{}.input_layernorm.weight", "blk.{}.attn_norm.weight", slots::attention_norm, dim::hidden},
+    {"model.layers.{}.self_attn.q_proj.weight", "blk.{}.attn_q.weight", slots::q, dim::query, dim::hidden},
+    {"model.layers.{}.self_attn.k_proj.weight", "blk.{}.attn_k.weight", slots::k, dim::key_value, dim::hidden},
+    {"model.layers.{}.self_attn.v_proj.weight", "blk.{}.attn_v.weight", slots::v, dim::key_value, dim::hidden},
+    {"model.layers.{}.self_attn.o_proj.weight", "blk.{}.attn_output.weight", slots::o, dim::hidden, dim::query},
+    {"model.layers.{}.self_attn.q_proj.bias", "blk.{}.attn_q.bias", slots::q_bias, dim::query, nullptr,
+     has::attention_bias},
+    {"model.layers.{}.self_attn.k_proj.bias", "blk.{}.attn_k.bias", slots::k_bias, dim::key_value, nullptr,
+     has::attention_bias},
+    {"model.layers.{}.self_attn.v_proj.bias", "blk.{}.attn_v.bias", slots::v_bias, dim::key_value, nullptr,
+     has::attention_bias},
+    {"model.layers.{}.self_attn.o_proj.bias", "blk.{}.attn_output.bias", slots::o_bias, dim::hidden, nullptr,
+     has::attention_output_bias},
 
-    {"model.layers.{}.post_attention_layernorm.weight",
-     +[](DecoderLayerWeights& w) -> Tensor<float, 1>& { return w.mlp_norm; }, Dim::hidden},
-    {"model.layers.{}.mlp.gate_proj.weight", +[](DecoderLayerWeights& w) -> AnyTensor& { return w.mlp.gate; },
-     Dim::intermediate},
-    {"model.layers.{}.mlp.up_proj.weight", +[](DecoderLayerWeights& w) -> AnyTensor& { return w.mlp.up; },
-     Dim::intermediate},
-    {"model.layers.{}.mlp.down_proj.weight", +[](DecoderLayerWeights& w) -> AnyTensor& { return w.mlp.down; },
-     Dim::hidden, Dim::intermediate},
-    {"model.layers.{}.mlp.gate_proj.bias", +[](DecoderLayerWeights& w) -> Tensor<float, 1>& { return w.mlp.gate_bias; },
-     Dim::intermediate, Dim::hidden, +[](const DecoderConfig& c) { return c.mlp_bias; }},
-    {"model.layers.{}.mlp.up_proj.bias", +[](DecoderLayerWeights& w) -> Tensor<float, 1>& { return w.mlp.up_bias; },
-     Dim::intermediate, Dim::hidden, +[](const DecoderConfig& c) { return c.mlp_bias; }},
-    {"model.layers.{}.mlp.down_proj.bias", +[](DecoderLayerWeights& w) -> Tensor<float, 1>& { return w.mlp.down_bias; },
-     Dim::hidden, Dim::hidden, +[](const DecoderConfig& c) { return c.mlp_bias; }},
+    {"model.layers.{}.post_attention_layernorm.weight", "blk.{}.ffn_norm.weight", slots::mlp_norm, dim::hidden},
+    {"model.layers.{}.mlp.gate_proj.weight", "blk.{}.ffn_gate.weight", slots::gate, dim::intermediate, dim::hidden},
+    {"model.layers.{}.mlp.up_proj.weight", "blk.{}.ffn_up.weight", slots::up, dim::intermediate, dim::hidden},
+    {"model.layers.{}.mlp.down_proj.weight", "blk.{}.ffn_down.weight", slots::down, dim::hidden, dim::intermediate},
+    {"model.layers.{}.mlp.gate_proj.bias", "blk.{}.ffn_gate.bias", slots::gate_bias, dim::intermediate, nullptr,
+     has::mlp_bias},
+    {"model.layers.{}.mlp.up_proj.bias", "blk.{}.ffn_up.bias", slots::up_bias, dim::intermediate, nullptr,
+     has::mlp_bias},
+    {"model.layers.{}.mlp.down_proj.bias", "blk.{}.ffn_down.bias", slots::down_bias, dim::hidden, nullptr,
+     has::mlp_bias},
 });
 
 // Buffers that older versions of transformers saved, and the output head that some write although it is tied.
@@ -108,13 +103,15 @@ inline constexpr DecoderArchitecture llama{.model_type = "llama",
                                            .read_config = read_llama,
                                            .tensors = llama_tensors,
                                            .ignored_keys = common_ignored_keys,
-                                           .ignored_tensors = llama_ignored_tensors};
+                                           .ignored_tensors = llama_ignored_tensors,
+                                           .prefix = "model."};
 
 /// Mistral 7B: the Llama graph with a sliding window (transformers, models/mistral/modeling_mistral.py).
 inline constexpr DecoderArchitecture mistral{.model_type = "mistral",
                                              .read_config = read_mistral,
                                              .tensors = llama_tensors,
                                              .ignored_keys = common_ignored_keys,
-                                             .ignored_tensors = llama_ignored_tensors};
+                                             .ignored_tensors = llama_ignored_tensors,
+                                             .prefix = "model."};
 
 }  // namespace weft::inline v0::arch

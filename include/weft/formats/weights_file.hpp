@@ -1,0 +1,70 @@
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <filesystem>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include <weft/core/any_tensor.hpp>
+#include <weft/core/error.hpp>
+
+namespace weft::inline v0 {
+
+/// One tensor as a file of weights describes it.
+struct WeightsEntry {
+  std::string name;
+  std::string type;                       ///< as the format spells it: "BF16", "FloatStorage", ...
+  std::vector<std::size_t> extents = {};  ///< of any rank
+  std::size_t offset = 0;                 ///< of the first byte, from the start of the file
+  std::size_t bytes = 0;                  ///< that the elements take in memory
+};
+
+/// Tensors by name, as one file of whatever format holds them. All methods are const and may be called from several
+/// threads.
+class WeightsFile {
+ public:
+  virtual ~WeightsFile() = default;
+
+  /// One tensor, in place where the file allows it; it keeps what it lies in alive. Throws FormatError where there is
+  /// none of that name or it is malformed, UnsupportedError for an element type or a rank that weft does not have.
+  virtual AnyTensor tensor(std::string_view name) const = 0;
+  /// Lets go of the memory of a tensor of this file that is not wanted soon; touching it reads it again.
+  virtual void release(const AnyTensor& tensor) const noexcept = 0;
+
+  const std::string& path() const noexcept { return path_; }
+  /// The tensors in the order of their names.
+  std::span<const WeightsEntry> entries() const noexcept { return entries_; }
+  /// The entry of that name, or null.
+  const WeightsEntry* find(std::string_view name) const noexcept {
+    const auto found = std::lower_bound(entries_.begin(), entries_.end(), name,
+                                        [](const WeightsEntry& entry, std::string_view n) { return entry.name < n; });
+    return found != entries_.end() && found->name == name ? &*found : nullptr;
+  }
+  bool contains(std::string_view name) const noexcept { return find(name) != nullptr; }
+
+ protected:
+  explicit WeightsFile(const std::filesystem::path& path) : path_(path.string()) {}
+  WeightsFile(const WeightsFile&) = default;
+  WeightsFile& operator=(const WeightsFile&) = default;
+
+  /// Takes the entries in any order; no two of one name.
+  void set_entries(std::vector<WeightsEntry> entries) {
+    entries_ = std::move(entries);
+    std::sort(entries_.begin(), entries_.end(), [](const auto& a, const auto& b) { return a.name < b.name; });
+  }
+  /// The entry of that name. Throws FormatError where there is none.
+  const WeightsEntry& expect(std::string_view name) const {
+    if (const WeightsEntry* found = find(name)) return *found;
+    raise<FormatError>(path_, ": there is no tensor ", name);
+  }
+
+ private:
+  std::string path_;
+  std::vector<WeightsEntry> entries_;
+};
+
+}  // namespace weft::inline v0

@@ -1,0 +1,165 @@
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <span>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <variant>
+#include <vector>
+
+#include <weft/core/any_tensor.hpp>
+#include <weft/core/tensor.hpp>
+#include <weft/models/config_reader.hpp>
+
+// The tensor table: what a checkpoint of a family holds and where it goes, as data, for any kind of model.
+namespace weft::inline v0 {
+
+/// The number of the layer, and that of the expert in it.
+using TensorIndex = std::array<std::size_t, 2>;
+
+/// One row of a family's tensor table. Matrices (AnyTensor) stay as they are in the file; vectors become float.
+///
+/// Weights: what the rows fill; Config: the sizes that shapes are made of.
+template <class Weights, class Config>
+struct TensorRow {
+  using Extent = std::size_t (*)(const Config&);
+  using Matrix = AnyTensor& (*)(Weights&, const TensorIndex&);
+  using Vector = Tensor<float, 1>& (*)(Weights&, const TensorIndex&);
+
+  /// The stored tensor holds ours among others: in each of `groups` runs of equally many of its rows, ours begin at row
+  /// `begin` of the run. Queries, keys and values that lie one after the other are parts of one group, those that lie
+  /// head by head are parts of as many groups as there are heads.
+  struct Part {
+    Extent stored = nullptr;  ///< rows of the stored tensor; null: it is ours alone
+    Extent begin = nullptr;   ///< null: 0
+    Extent groups = nullptr;  ///< null: 1. GGUF files have one group: all of a kind lie one after the other there
+  };
+
+  std::string_view name;  ///< as Hugging Face names it; the first "{}" stands for the layer, the second for the expert
+  std::string_view gguf;  ///< as GGUF files name it; empty: they have none
+  std::variant<Matrix, Vector> slot;
+  Extent rows;
+  Extent columns = nullptr;                                     ///< of matrices
+  bool (*present)(const Config&, std::size_t layer) = nullptr;  ///< null: in every layer of every checkpoint
+  Part part = {};
+  bool transposed = false;   ///< stored as (columns, rows), as by GPT-2's Conv1D; never in GGUF files
+  bool reshaped = false;     ///< stored in any shape of as many elements, as kernels of convolutions are
+  bool lookup = false;       ///< a table whose rows are looked up, not multiplied
+  bool repeated = false;     ///< a tensor that another row reads as well: the output head that is the embedding
+  Extent layers = nullptr;   ///< how many layers have it where the name has a "{}"; null: Config::layers
+  Extent experts = nullptr;  ///< null: it belongs to no expert. All experts in one tensor where the name has one "{}"
+
+  bool matrix() const noexcept { return slot.index() == 0; }
+  bool per_layer() const noexcept { return name.find("{}") != std::string_view::npos; }
+  std::size_t layer_count(const Config& config) const {
+    return !per_layer() ? 1 : layers ? layers(config) : config.layers;
+  }
+  std::size_t expert_count(const Config& config) const { return experts ? experts(config) : 1; }
+};
+
+/// A family as data: how its config.json is read and which tensors it has. What runs it is the same for all families of
+/// a kind of model (decoders, encoders, ...), which has one Weights and one Config. Weights::resize(config) makes room
+/// for the layers.
+template <class WeightsOfKind, class ConfigOfKind>
+struct Architecture {
+  using Weights = WeightsOfKind;
+  using Config = ConfigOfKind;
+  using Row = TensorRow<Weights, Config>;
+
+  std::string_view model_type;           ///< config.json's "model_type"
+  Config (*read_config)(ConfigReader&);  ///< reads every key that matters; unknown ones are found after it
+  std::span<const Row> tensors;
+  std::span<const std::string_view> ignored_keys;     ///< config keys that do not change inference
+  std::span<const std::string_view> ignored_tensors;  ///< names (with "{}") that a checkpoint may hold and nobody needs
+  std::string_view prefix = {};  ///< "model.": what names lack in checkpoints of the model without its head
+};
+
+namespace detail {
+
+/// "model.layers.{}.experts.{}.x" with the numbers in place of {}.
+inline std::string tensor_name(std::string_view pattern, const TensorIndex& index) {
+  std::string name;
+  for (const std::size_t number : index) {
+    const std::size_t at = pattern.find("{}");
+    if (at == std::string_view::npos) break;
+    name += concat(pattern.substr(0, at), number);
+    pattern.remove_prefix(at + 2);
+  }
+  return name += pattern;
+}
+
+/// Whether `name` is `pattern` with some number in place of every {}.
+inline bool matches_pattern(std::string_view name, std::string_view pattern) {
+  for (std::size_t at; (at = pattern.find("{}")) != std::string_view::npos; pattern.remove_prefix(at + 2)) {
+    if (!name.starts_with(pattern.substr(0, at))) return false;
+    name.remove_prefix(at);
+    const std::size_t digits = std::min(name.find_first_not_of("0123456789"), name.size());
+    if (digits == 0) return false;
+    name.remove_prefix(digits);
+  }
+  return name == pattern;
+}
+
+template <class T>
+T& entered(T& value, const std::size_t*&) {
+  return value;
+}
+template <class T>
+T& entered(std::vector<T>& values, const std::size_t*& index) {
+  return values[*index++];
+}
+
+template <auto Member, auto... Rest, class T>
+auto& follow_members(T& object, const std::size_t* index) {
+  auto& next = entered(object.*Member, index);
+  if constexpr (sizeof...(Rest) > 0) {
+    return follow_members<Rest...>(next, index);
+  } else {
+    return next;
+  }
+}
+
+template <class Weights, auto... Members>
+auto& follow_slot(Weights& weights, const TensorIndex& index) {
+  return follow_members<Members...>(weights, index.data());
+}
+
+template <class Weights, class T>
+Weights owner_of(T Weights::*);
+
+}  // namespace detail
+
+/// TensorRow::slot as a chain of members: slot<&DecoderWeights::layers, &DecoderLayerWeights::mlp, &MlpWeights::up>.
+/// The first vector on the way holds the layers, the second the experts of one.
+template <auto First, auto... Rest>
+inline constexpr auto slot = &detail::follow_slot<decltype(detail::owner_of(First)), First, Rest...>;
+
+/// The extents that the configs of all kinds of models have: TensorRow::rows and columns.
+namespace dim {
+
+template <class Config>
+std::size_t vocab(const Config& config) {
+  return config.vocab;
+}
+template <class Config>
+std::size_t hidden(const Config& config) {
+  return config.hidden;
+}
+template <class Config>
+std::size_t intermediate(const Config& config) {
+  return config.intermediate;
+}
+template <class Config>
+std::size_t query(const Config& config) {
+  return config.query();
+}
+template <class Config>
+std::size_t key_value(const Config& config) {
+  return config.key_value();
+}
+
+}  // namespace dim
+}  // namespace weft::inline v0

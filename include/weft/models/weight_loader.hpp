@@ -1,0 +1,214 @@
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <cstring>
+#include <filesystem>
+#include <span>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include <weft/formats/checkpoint.hpp>
+#include <weft/models/load_options.hpp>
+#include <weft/models/tensor_table.hpp>
+#include <weft/ops/quantize.hpp>
+
+namespace weft::inline v0::detail {
+
+/// Reads one byte of every page, so that the kernel fetches them.
+inline void touch_pages(std::span<const std::byte> bytes) noexcept {
+  constexpr std::size_t page = 4096;
+  for (std::size_t i = 0; i < bytes.size(); i += page) {
+    const volatile std::byte* touched = bytes.data() + i;
+    static_cast<void>(*touched);
+  }
+}
+
+/// The rows [begin, begin + rows / groups) of each of `groups` runs of rows of `stored`, (rows, ...): as they lie where
+/// they are one run, otherwise a copy.
+inline AnyTensor rows_of_groups(const AnyTensor& stored, std::size_t groups, std::size_t begin, std::size_t rows) {
+  if (groups == 1) return stored.rows(begin, begin + rows);
+  Shape shape{rows};
+  for (std::size_t d = 1; d < stored.rank(); ++d) shape.push_back(stored.extent(d));
+  const std::size_t run = stored.extent(0) / groups;
+  return AnyTensor::make(stored.dtype(), shape, [&](std::span<std::byte> to) {
+    const std::size_t count = to.size() / groups;
+    for (std::size_t g = 0; g < groups; ++g)
+      std::memcpy(to.data() + g * count, stored.rows(g * run + begin, g * run + begin + rows / groups).bytes().data(),
+                  count);
+  });
+}
+
+/// The transpose of a matrix of plain elements, a copy.
+inline AnyTensor transposed_copy(const AnyTensor& matrix) {
+  const std::size_t rows = matrix.extent(1);
+  const std::size_t columns = matrix.extent(0);
+  const std::size_t bytes = bytes_of(matrix.dtype(), 1);
+  return AnyTensor::make(matrix.dtype(), {rows, columns}, [&](std::span<std::byte> to) {
+    for (std::size_t r = 0; r < rows; ++r)
+      for (std::size_t c = 0; c < columns; ++c)
+        std::memcpy(to.data() + (r * columns + c) * bytes, matrix.bytes().data() + (c * rows + r) * bytes, bytes);
+  });
+}
+
+/// Fills the weights of a model from a checkpoint by the tensor table of its architecture. `A` is an Architecture<...>.
+///
+/// load() throws FormatError for tensors that are missing, too many or of a type that is no weight, ConfigError for
+/// another shape than config.json says, Cancelled, and what options.progress throws.
+template <class A>
+class WeightLoader {
+ public:
+  using Weights = typename A::Weights;
+  using Config = typename A::Config;
+  using Row = typename A::Row;
+
+  WeightLoader(const Checkpoint& checkpoint, const A& architecture, const Config& config, const LoadOptions& options,
+               const cpu::Context& ctx)
+      : checkpoint_(checkpoint), architecture_(architecture), config_(config), options_(options), ctx_(ctx) {}
+
+  Weights load() {
+    find_prefix();
+    check_names();
+    Weights weights;
+    weights.resize(config_);
+    for_each_row([&](const Row& row, const TensorIndex& index, const std::string& tensor) {
+      std::visit([&](auto slot) { fill(slot(weights, index), row, index, tensor); }, row.slot);
+    });
+    return weights;
+  }
+
+ private:
+  /// A model saved without its head has no prefix in its names.
+  void find_prefix() {
+    const std::span<const std::string> names = checkpoint_.tensor_names();
+    headless_ = !architecture_.prefix.empty() && std::none_of(names.begin(), names.end(), [&](const std::string& name) {
+      return name.starts_with(architecture_.prefix);
+    });
+  }
+
+  /// The name in this checkpoint.
+  std::string_view pattern_of(std::string_view name) const {
+    return headless_ && name.starts_with(architecture_.prefix) ? name.substr(architecture_.prefix.size()) : name;
+  }
+
+  /// Calls f(row, index, name) for every tensor of the table.
+  template <class F>
+  void for_each_row(F&& f) const {
+    for (const Row& row : architecture_.tensors)
+      for (std::size_t layer = 0; layer < row.layer_count(config_); ++layer) {
+        if (row.present && !row.present(config_, layer)) continue;
+        for (std::size_t expert = 0; expert < row.expert_count(config_); ++expert) {
+          const TensorIndex index{layer, expert};
+          f(row, index, tensor_name(pattern_of(row.name), index));
+        }
+      }
+  }
+
+  /// Missing and unexpected tensors are found before anything is read.
+  void check_names() {
+    std::vector<std::string> expected;
+    for_each_row([&](const Row&, const TensorIndex&, std::string name) {
+      expected.push_back(std::move(name));
+      if (!checkpoint_.contains(expected.back()))
+        raise<FormatError>(checkpoint_.directory().string(), ": the tensor ", expected.back(), " is missing");
+    });
+    std::sort(expected.begin(), expected.end());
+    total_ = checkpoint_.bytes();
+    for (const std::string& tensor : checkpoint_.tensor_names()) {
+      if (std::binary_search(expected.begin(), expected.end(), tensor)) continue;
+      const bool ignored =
+          std::any_of(architecture_.ignored_tensors.begin(), architecture_.ignored_tensors.end(),
+                      [&](std::string_view pattern) { return matches_pattern(tensor, pattern_of(pattern)); });
+      if (!ignored)
+        raise<FormatError>(checkpoint_.source_of(tensor), ": a ", architecture_.model_type,
+                           " model with this config.json has no such tensor");
+      total_ -= checkpoint_.tensor(tensor).bytes().size();
+    }
+  }
+
+  /// The shape in which a row's tensor is stored, of one expert where experts are apart.
+  Shape stored_shape(const Row& row) const {
+    const std::size_t rows = row.part.stored ? row.part.stored(config_) : row.rows(config_);
+    if (!row.matrix()) return Shape{rows};
+    const std::size_t columns = row.columns(config_);
+    return row.transposed ? Shape{columns, rows} : Shape{rows, columns};
+  }
+
+  /// The tensor of a row: in place where its elements lie one after the other, otherwise a copy.
+  AnyTensor read(const Row& row, const TensorIndex& index, const std::string& tensor) const {
+    if (options_.stop.stop_requested()) raise<Cancelled>("loading was stopped before ", tensor);
+    AnyTensor stored = checkpoint_.tensor(tensor);
+    const Shape shape = stored_shape(row);
+    const bool stacked = row.experts && row.name.find("{}") == row.name.rfind("{}");
+    Shape expected = stacked ? Shape{row.experts(config_)} : Shape{};
+    for (const std::size_t extent : shape) expected.push_back(extent);
+    if (row.reshaped ? stored.size() != expected.elements() : stored.shape() != expected)
+      raise<ConfigError>(checkpoint_.source_of(tensor), " has shape ", to_string(stored.shape()), ", ",
+                         std::filesystem::path(checkpoint_.config().source()).filename().string(), " says ",
+                         to_string(expected));
+    if (stored.dtype() != DType::f32 && stored.dtype() != DType::f16 && stored.dtype() != DType::bf16)
+      raise<FormatError>(checkpoint_.source_of(tensor), " has element type ", name(stored.dtype()),
+                         ", expected f32, f16 or bf16");
+    if (stacked) stored = stored.rows(index[1], index[1] + 1);
+    if (stored.shape() != shape) stored = stored.reshaped(shape);
+    const AnyTensor mapped = stored;
+    if (row.transposed) stored = transposed_copy(stored);
+    if (row.part.stored)
+      stored = rows_of_groups(stored, row.part.groups ? row.part.groups(config_) : 1,
+                              row.part.begin ? row.part.begin(config_) : 0, row.rows(config_));
+    if (row.transposed || row.part.groups) checkpoint_.release(tensor, mapped);
+    if (options_.preload) touch_pages(stored.bytes());
+    return stored;
+  }
+
+  /// After a tensor: its bytes in the file are no longer wanted where they were copied.
+  void finish(const Row& row, const AnyTensor& stored, const std::string& name, bool copied) {
+    if (copied) checkpoint_.release(name, stored);
+    if (row.repeated) return;
+    done_ += stored.bytes().size();
+    if (options_.progress) options_.progress({done_, total_, name});
+  }
+
+  void fill(AnyTensor& slot, const Row& row, const TensorIndex& index, const std::string& tensor) {
+    const AnyTensor stored = read(row, index, tensor);
+    // Single rows of a table are looked up: it stays where it is.
+    slot = row.lookup ? stored : converted(stored);
+    finish(row, stored, tensor, slot.bytes().data() != stored.bytes().data());
+  }
+
+  AnyTensor converted(const AnyTensor& matrix) const {
+    if (!options_.weights)
+      return options_.load == Load::in_place ? matrix : convert_weight(matrix, matrix.dtype(), Layout::panels, ctx_);
+    return convert_weight(matrix, fitting(*options_.weights, matrix.extent(1), matrix.dtype()), Layout::panels, ctx_);
+  }
+
+  /// The type nearest to `wanted` whose blocks fill rows of k elements.
+  static DType fitting(DType wanted, std::size_t k, DType stored) noexcept {
+    if (k % block_elements(wanted) == 0) return wanted;
+    const DType smaller = wanted == DType::q4_k ? DType::q5_0 : wanted == DType::q5_k ? DType::q5_1 : DType::q8_0;
+    return k % block_elements(smaller) == 0 ? smaller : stored;
+  }
+
+  void fill(Tensor<float, 1>& slot, const Row& row, const TensorIndex& index, const std::string& tensor) {
+    const AnyTensor stored = read(row, index, tensor);
+    slot = Tensor<float, 1>::uninitialised({stored.extent(0)});
+    visit_among<float, half, bfloat16>(stored.dtype(), tensor, [&]<class T>(std::type_identity<T>) {
+      std::transform(stored.elements<T>().begin(), stored.elements<T>().end(), slot.data(),
+                     [](T value) { return static_cast<float>(value); });
+    });
+    finish(row, stored, tensor, false);
+  }
+
+  const Checkpoint& checkpoint_;
+  const A& architecture_;
+  const Config& config_;
+  const LoadOptions& options_;
+  cpu::Context ctx_;
+  bool headless_ = false;
+  std::size_t total_ = 0;  // bytes of the tensors that are read
+  std::size_t done_ = 0;
+};
+
+}  // namespace weft::inline v0::detail
