@@ -7,6 +7,8 @@
 #include <weft/cpu/generic.hpp>
 #include <weft/cpu/isa.hpp>
 #include <weft/cpu/kernels.hpp>
+#include <weft/cpu/neon.hpp>
+#include <weft/cpu/neon_dot.hpp>
 
 namespace weft::inline v0::cpu::detail {
 
@@ -17,6 +19,9 @@ inline const Kernels& table_of(Isa isa) noexcept {
   if (isa == Isa::avx512) return avx512::table;
   if (isa == Isa::avx512_vnni) return avx512_vnni::table;
   if (isa == Isa::avx512_bf16) return avx512_bf16::table;
+#elif WEFT_AARCH64
+  if (isa == Isa::neon) return neon::table;
+  if (isa == Isa::neon_dot) return neon_dot::table;
 #endif
   return generic::table;
 }

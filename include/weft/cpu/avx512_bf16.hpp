@@ -11,7 +11,8 @@ WEFT_BEGIN_TARGET("avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx512bf16,avx2
 // The AVX-512 set with int8 and with bfloat16 dot products: two products a lane and instruction, added in float.
 namespace weft::inline v0::cpu::avx512_bf16 {
 
-#include <weft/cpu/kernels/use_avx512.inl>
+namespace vec = avx512;
+#include <weft/cpu/kernels/use_vec.inl>
 
 inline constexpr std::size_t bf16_tokens = 12;
 

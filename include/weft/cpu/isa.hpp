@@ -7,14 +7,23 @@
 
 #if WEFT_X86_64
 #include <cpuid.h>
+#elif WEFT_AARCH64
+#include <sys/auxv.h>
 #endif
 
 namespace weft::inline v0::cpu {
 
-/// The instruction sets weft has kernels for, each a superset of the one before.
-enum class Isa : unsigned char { generic, avx2, avx512, avx512_vnni, avx512_bf16 };
+/// The instruction sets weft has kernels for.
+enum class Isa : unsigned char { generic, avx2, avx512, avx512_vnni, avx512_bf16, neon, neon_dot };
 
-inline constexpr std::array<Isa, 5> all_isas{Isa::generic, Isa::avx2, Isa::avx512, Isa::avx512_vnni, Isa::avx512_bf16};
+/// Those of this kind of processor, each a superset of the one before.
+#if WEFT_X86_64
+inline constexpr std::array all_isas{Isa::generic, Isa::avx2, Isa::avx512, Isa::avx512_vnni, Isa::avx512_bf16};
+#elif WEFT_AARCH64
+inline constexpr std::array all_isas{Isa::generic, Isa::neon, Isa::neon_dot};
+#else
+inline constexpr std::array all_isas{Isa::generic};
+#endif
 
 namespace detail {
 
@@ -45,8 +54,11 @@ inline bool supported(Isa isa) noexcept {
     case Isa::avx512: return avx512;
     case Isa::avx512_vnni: return vnni;
     case Isa::avx512_bf16: return vnni && detail::has_avx512_bf16();
+    default: return false;
   }
-  return false;
+#elif WEFT_AARCH64
+  if (isa == Isa::neon_dot) return (getauxval(AT_HWCAP) & HWCAP_ASIMDDP) != 0;
+  return isa == Isa::generic || isa == Isa::neon;
 #else
   return isa == Isa::generic;
 #endif

@@ -7,8 +7,9 @@
 #include <weft/core/half.hpp>
 #include <weft/core/layout.hpp>
 
-// What every instruction set provides: one table of functions, filled once per ISA by generic.hpp, avx2.hpp and
-// avx512.hpp from the bodies in kernels/*.inl. Kernels take raw pointers, trust their arguments and never throw.
+// What every instruction set provides: one table of functions, filled once per ISA by generic.hpp, avx2.hpp,
+// avx512.hpp, neon.hpp and those that build on them from the bodies in kernels/*.inl. Kernels take raw pointers, trust
+// their arguments and never throw.
 namespace weft::inline v0 {
 
 /// y = f(x): silu x / (1 + e^-x); gelu x * Phi(x) with the error function; gelu_tanh its tanh form; relu max(x, 0).

@@ -211,7 +211,7 @@ WEFT_ALWAYS_INLINE IntVec dot(IntVec sum, DotWeights w, const std::int8_t* x) no
 }
 
 /// The bits of the smallest power of two p in [2^-60, 2^60] with |x| <= 127 p for all x up to `largest`.
-WEFT_ALWAYS_INLINE std::int32_t shared_scale_bits(float largest) noexcept {
+inline std::int32_t shared_scale_bits(float largest) noexcept {
   std::int32_t bits = 0;
   std::memcpy(&bits, &largest, sizeof bits);
   // 127 is 1.984375 * 2^6.
@@ -219,14 +219,12 @@ WEFT_ALWAYS_INLINE std::int32_t shared_scale_bits(float largest) noexcept {
   return (exponent < 127 - 60 ? 127 - 60 : exponent > 127 + 60 ? 127 + 60 : exponent) << 23;
 }
 /// The power of two with these bits, and its reciprocal.
-WEFT_ALWAYS_INLINE float power_of_two(std::int32_t bits) noexcept {
+inline float power_of_two(std::int32_t bits) noexcept {
   float value = 0.f;
   std::memcpy(&value, &bits, sizeof value);
   return value;
 }
-WEFT_ALWAYS_INLINE float reciprocal_power_of_two(std::int32_t bits) noexcept {
-  return power_of_two((254 << 23) - bits);
-}
+inline float reciprocal_power_of_two(std::int32_t bits) noexcept { return power_of_two((254 << 23) - bits); }
 
 /// A block of 32 elements of one token: 8-bit codes that share a power of two.
 struct I8Tokens {

@@ -1,4 +1,4 @@
-// Included by generic.hpp, avx2.hpp and avx512.hpp inside their namespace and target region.
+// Included by generic.hpp, avx2.hpp, avx512.hpp and neon.hpp inside their namespace and target region.
 
 inline constexpr std::size_t gemm_rows = 6;
 inline constexpr std::size_t gemm_columns = gemm_vectors * width;
