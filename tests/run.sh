@@ -7,7 +7,6 @@
 #   --sanitize   build with these sanitizers; thread runs the tests of threads alone
 #   --only       the tests with these labels: core, ops, ..., compile, package
 #   --no-package leaves out the tests that build projects outside weft
-#   --extern-kernels compiles the kernels once, not in every file (with --sanitize always)
 #   --bench      builds the benchmarks too
 #
 # Needs Debian or Ubuntu, or what the packages below hold; builds into build/.
@@ -15,7 +14,7 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source cmake/prepare.sh
 
-sanitize="" only="" package=ON bench=OFF extern=OFF
+sanitize="" only="" package=ON gates=ON bench=OFF
 while [ $# -gt 0 ]; do
   case $1 in
     --compiler) CXX=${2:?"--compiler needs a name"}; shift ;;
@@ -23,8 +22,7 @@ while [ $# -gt 0 ]; do
     --only) only=${2:?"--only needs a list of labels"}; shift ;;
     --no-package) package=OFF ;;
     --bench) bench=ON ;;
-    --extern-kernels) extern=ON ;;
-    -h | --help) sed -n '2,13s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    -h | --help) sed -n '2,12s/^# \{0,1\}//p' "$0"; exit 0 ;;
     *) stop "$1 is no option of tests/run.sh; --help names them." ;;
   esac
   shift
@@ -53,7 +51,7 @@ if [ -n "$sanitize" ]; then
   # One level lower: the checks cost time to compile and to run.
   flags="-fsanitize=$sanitize -fno-sanitize-recover=all -fno-omit-frame-pointer"
   release="-O1 -DNDEBUG"
-  package=OFF extern=ON
+  package=OFF gates=OFF
   chosen=(-LE compile)
 fi
 if [ "$sanitize" = thread ]; then
@@ -73,7 +71,7 @@ jobs=$(build_jobs)
 say "Configuring weft's tests for $("${CXX:-c++}" --version | head -n 1)${sanitize:+ with the $sanitize sanitizer} ..."
 quietly "Configuring the tests" cmake -S . -B "$folder" -DCMAKE_BUILD_TYPE=Release "-DCMAKE_CXX_COMPILER=${CXX:-c++}" \
   "-DCMAKE_CXX_FLAGS=$flags" "-DCMAKE_CXX_FLAGS_RELEASE=$release" \
-  -DWEFT_TEST_PACKAGE=$package -DWEFT_TEST_EXTERN_KERNELS=$extern -DWEFT_BUILD_BENCH=$bench
+  -DWEFT_TEST_PACKAGE=$package -DWEFT_TEST_GATES=$gates -DWEFT_BUILD_BENCH=$bench
 say "Building the tests with $jobs jobs (some minutes the first time) ..."
 quietly "Building the tests" cmake --build "$folder" --parallel "$jobs" "${targets[@]}"
 
