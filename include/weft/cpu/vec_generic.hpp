@@ -75,6 +75,8 @@ WEFT_ALWAYS_INLINE std::uint32_t unordered(Vec a, Vec b) noexcept {
 WEFT_ALWAYS_INLINE Vec unfused(Vec product) noexcept {
 #if WEFT_X86_64
   asm("" : "+x"(product));
+#elif WEFT_AARCH64
+  asm("" : "+w"(product));
 #else
   asm("" : "+m"(product));
 #endif

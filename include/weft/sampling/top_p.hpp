@@ -36,7 +36,7 @@ struct WeightRange {
   float below;
 };
 
-/// Between which weights the sum of all smaller ones passes `outside` (in units), as far as a sample tells: three
+/// Between which weights the sum of all smaller ones passes `outside` (in units), as far as a sample tells: two
 /// standard deviations to both sides.
 inline WeightRange likely_crossing(std::span<const float> weights, double outside) noexcept {
   constexpr std::size_t samples = 4096;
@@ -52,7 +52,7 @@ inline WeightRange likely_crossing(std::span<const float> weights, double outsid
     sum += here;
     variance += here * static_cast<double>(stride - 1) * static_cast<double>(units(above_bin(bin)));
     const double missing = outside - sum;
-    if (missing * missing <= 9 * variance) continue;
+    if (missing * missing <= 4 * variance) continue;
     (missing > 0 ? range.lowest : range.below) = above_bin(bin);
     if (missing < 0) break;
   }
