@@ -36,6 +36,7 @@
 #include <weft/layers/mlp.hpp>
 #include <weft/layers/tap.hpp>
 #include <weft/layers/transformer_block.hpp>
+#include <weft/metrics/perplexity.hpp>
 #include <weft/models/arch/common.hpp>
 #include <weft/models/arch/llama.hpp>
 #include <weft/models/architecture.hpp>

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
 #include <memory>
 #include <set>
 #include <stop_token>
@@ -370,6 +371,76 @@ TEST(Session, AllocatesNothingPerToken) {
         session.forward(prompt);
         EXPECT_EQ(allocations.load(), before) << name << ", " << threads << " threads";
       }
+}
+
+/// Counts how often threads are called together and wait for each other.
+class CountingExecutor final : public Executor {
+ public:
+  std::size_t concurrency() const noexcept override { return pool_.concurrency(); }
+  void run(std::size_t tasks, FunctionRef<void(std::size_t)> task) override {
+    ++runs;
+    pool_.run(tasks, task);
+  }
+  std::size_t runs = 0;
+
+ private:
+  ThreadPool pool_{2};
+};
+
+TEST(Session, ThreadsMeetAtMostFiveTimesALayer) {
+  for (const DType weights : {DType::bf16, DType::q8_0, DType::q4_k}) {
+    const auto executor = std::make_shared<CountingExecutor>();
+    const CausalLM model =
+        load_causal_lm(WEFT_MODELS_DIR "/tales", {.weights = weights, .executor = executor, .tokenizer = false});
+    Session session(model, {.context = 512});
+    session.forward(some_ids(400, 90));
+    const std::size_t layers = model.config().layers;
+    const TokenId id = 5;
+    executor->runs = 0;
+    session.forward(std::span(&id, 1));
+    EXPECT_LE(executor->runs, 5 * layers + 1) << name(weights);
+    EXPECT_GE(executor->runs, 4 * layers + 1) << name(weights) << ": nothing runs in parallel";
+    executor->runs = 0;
+    session.forward(some_ids(100, 90));
+    EXPECT_LE(executor->runs, 12 * layers + 1) << name(weights) << ", a prompt";
+  }
+}
+
+/// What the products of a set of kernels read of weights, panel by panel.
+struct WeightTraffic {
+  static inline std::size_t bytes = 0;
+  static inline cpu::I8Weights weights{};
+
+  static void direct(const cpu::TileArgs& args) noexcept {
+    bytes += bytes_of(DType::q8_0, args.k) * panel_rows;
+    weights.direct(args);
+  }
+};
+
+TEST(Session, ATokenReadsEveryWeightOnce) {
+  cpu::Kernels kernels = cpu::best_kernels();
+  WeightTraffic::weights = kernels.i8.weights[0];
+  kernels.i8.weights[0].direct = WeightTraffic::direct;
+  const CausalLM model = load_causal_lm(
+      WEFT_MODELS_DIR "/tales", {.weights = DType::q8_0, .threads = 1, .tokenizer = false, .kernels = &kernels});
+  const DecoderConfig& c = model.config();
+  const std::size_t multiplied =
+      c.layers * (2 * c.query() * c.hidden + 2 * c.key_value() * c.hidden + 3 * c.intermediate * c.hidden) +
+      c.vocab * c.hidden;
+  Session session(model);
+  const TokenId id = 5;
+  WeightTraffic::bytes = 0;
+  session.forward(std::span(&id, 1));
+  EXPECT_EQ(WeightTraffic::bytes, bytes_of(DType::q8_0, multiplied));
+  if (kernels.i8.direct_tokens < 2) return;
+  // Two sessions of a batch read them once as well.
+  Session other(model);
+  Batch batch(model, {.sequences = 2});
+  WeightTraffic::bytes = 0;
+  const std::array<BatchEntry, 2> entries{BatchEntry{&session, std::span(&id, 1)},
+                                          BatchEntry{&other, std::span(&id, 1)}};
+  batch.forward(entries);
+  EXPECT_EQ(WeightTraffic::bytes, bytes_of(DType::q8_0, multiplied));
 }
 
 TEST(Batch, AllocatesNothingPerStep) {
