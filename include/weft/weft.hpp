@@ -25,6 +25,10 @@
 #include <weft/formats/gguf_writer.hpp>
 #include <weft/formats/json.hpp>
 #include <weft/formats/json_value.hpp>
+#include <weft/formats/meta_checkpoint.hpp>
+#include <weft/formats/pickle.hpp>
+#include <weft/formats/pickle_value.hpp>
+#include <weft/formats/pytorch.hpp>
 #include <weft/formats/safetensors.hpp>
 #include <weft/formats/sentencepiece_model.hpp>
 #include <weft/formats/utf8.hpp>

@@ -18,6 +18,8 @@
 #include <weft/core/any_tensor.hpp>
 #include <weft/core/error.hpp>
 #include <weft/formats/json.hpp>
+#include <weft/formats/meta_checkpoint.hpp>
+#include <weft/formats/pytorch.hpp>
 #include <weft/formats/safetensors.hpp>
 #include <weft/formats/weights_file.hpp>
 
@@ -26,8 +28,10 @@ namespace weft::inline v0 {
 /// A trained model as somebody else saved it: its configuration, its tensors by name, and the files beside them. Copies
 /// share what is mapped; all methods are const and may be called from several threads.
 ///
-/// What opens today is a Hugging Face directory: config.json, generation_config.json (optional), and the weights in
-/// model.safetensors or in the shards that model.safetensors.index.json names.
+/// What opens is a directory of one of two kinds. Hugging Face: config.json, generation_config.json (optional), and the
+/// weights in model.safetensors or pytorch_model.bin, or in the shards that an index of either names; safetensors are
+/// preferred. Meta: params.json and consolidated.00.pth with the model-parallel parts that follow; configuration and
+/// tensors appear under the names that transformers gives them (see meta_config).
 class Checkpoint {
  public:
   /// Throws FormatError naming the file that is missing, malformed or contradicts another, and UnsupportedError for
@@ -37,7 +41,7 @@ class Checkpoint {
     const std::filesystem::file_status status = std::filesystem::status(path, ignored);
     if (!std::filesystem::exists(status)) raise<FormatError>(path.string(), ": there is no such file or directory");
     if (!std::filesystem::is_directory(status))
-      raise<UnsupportedError>(path.string(), ": not a Hugging Face checkpoint directory; single files of kind \"",
+      raise<UnsupportedError>(path.string(), ": not a checkpoint directory; single files of kind \"",
                               path.extension().string(), "\" are not supported");
     return Checkpoint(path);
   }
@@ -82,22 +86,51 @@ class Checkpoint {
   };
 
   explicit Checkpoint(const std::filesystem::path& directory) : directory_(directory) {
-    const auto config = file("config.json");
-    if (!config) raise<FormatError>(directory_.string(), ": there is no config.json");
-    config_ = parse_json_file(config->string());
+    if (const auto config = file("config.json")) {
+      open_hugging_face(*config);
+    } else if (const auto params = file("params.json")) {
+      open_meta(*params);
+    } else {
+      raise<FormatError>(directory_.string(), ": there is neither config.json nor params.json");
+    }
+    for (const auto& [name, place] : places_) names_.push_back(name);
+  }
+
+  void open_hugging_face(const std::filesystem::path& config) {
+    config_ = parse_json_file(config.string());
     static_cast<void>(config_.as_object());
     if (const auto generation = file("generation_config.json")) {
       generation_config_ = parse_json_file(generation->string());
       static_cast<void>(generation_config_->as_object());
     }
-    if (const auto single = file("model.safetensors")) {
-      add_file(std::make_shared<const SafetensorsFile>(*single));
-    } else if (const auto index = file("model.safetensors.index.json")) {
-      read_index(parse_json_file(index->string()));
+    if (const auto safetensors = file("model.safetensors")) {
+      add_file(open_weights(*safetensors));
+    } else if (const auto shards = file("model.safetensors.index.json")) {
+      read_index(parse_json_file(shards->string()));
+    } else if (const auto pickle = file("pytorch_model.bin")) {
+      add_file(open_weights(*pickle));
+    } else if (const auto pickles = file("pytorch_model.bin.index.json")) {
+      read_index(parse_json_file(pickles->string()));
     } else {
       no_weights();
     }
-    for (const auto& [name, place] : places_) names_.push_back(name);
+  }
+
+  void open_meta(const std::filesystem::path& params_file) {
+    if (!file("consolidated.00.pth")) raise<FormatError>(directory_.string(), ": there is no consolidated.00.pth");
+    const Json params = parse_json_file(params_file.string());
+    const auto weights = std::make_shared<const MetaWeights>(directory_, params.at("dim").as_size());
+    const WeightsEntry* embedding = weights->find("tok_embeddings.weight");
+    if (!embedding || embedding->extents.empty())
+      raise<FormatError>(weights->path(), ": the matrix tok_embeddings.weight is missing");
+    config_ = meta_config(params, embedding->extents[0]);
+    add_file(weights, detail::hugging_face_name);
+  }
+
+  /// A file of weights by its extension: what is no safetensors is PyTorch's.
+  static std::shared_ptr<const WeightsFile> open_weights(const std::filesystem::path& path) {
+    if (path.extension() == ".safetensors") return std::make_shared<const SafetensorsFile>(path);
+    return std::make_shared<const PytorchFile>(path);
   }
 
   static std::optional<std::filesystem::path> file_in(const std::filesystem::path& directory, std::string_view name) {
@@ -107,9 +140,11 @@ class Checkpoint {
     return path;
   }
 
-  void add_file(const std::shared_ptr<const WeightsFile>& file) {
+  void add_file(
+      const std::shared_ptr<const WeightsFile>& file,
+      std::string (*name_of)(std::string_view) = [](std::string_view name) { return std::string(name); }) {
     for (const WeightsEntry& entry : file->entries()) {
-      const auto [other, added] = places_.emplace(entry.name, Place{file, entry.name});
+      const auto [other, added] = places_.emplace(name_of(entry.name), Place{file, entry.name});
       if (!added) raise<FormatError>(file->path(), ": tensor ", entry.name, " is also in ", other->second.file->path());
       bytes_ += entry.bytes;
     }
@@ -130,7 +165,7 @@ class Checkpoint {
     for (const std::string_view name : files) {
       const auto path = file(name);
       if (!path) raise<FormatError>(index.source(), ": the file ", name, " that it names is missing");
-      add_file(std::make_shared<const SafetensorsFile>(*path));
+      add_file(open_weights(*path));
     }
     for (const Json& member : weight_map) {
       const auto found = places_.find(member.key());
@@ -145,13 +180,15 @@ class Checkpoint {
   }
 
   [[noreturn]] void no_weights() const {
-    constexpr std::array<std::string_view, 5> known{"pytorch_model.bin", "pytorch_model.bin.index.json",
-                                                    "consolidated.00.pth", "tf_model.h5", "flax_model.msgpack"};
+    constexpr std::array<std::string_view, 4> known{"tf_model.h5", "flax_model.msgpack", "model.onnx",
+                                                    "model.ckpt.index"};
     for (const std::string_view name : known)
       if (const auto path = file(name))
         raise<UnsupportedError>(path->string(),
-                                ": weights in this format are not supported; expected model.safetensors");
-    raise<FormatError>(directory_.string(), ": there is neither model.safetensors nor model.safetensors.index.json");
+                                ": weights in this format are not supported; expected model.safetensors or "
+                                "pytorch_model.bin");
+    raise<FormatError>(directory_.string(),
+                       ": there is neither model.safetensors nor pytorch_model.bin nor an index of either");
   }
 
   std::filesystem::path directory_;
