@@ -21,6 +21,8 @@
 #include <weft/cpu/context.hpp>
 #include <weft/formats/checkpoint.hpp>
 #include <weft/formats/gguf.hpp>
+#include <weft/formats/gguf_config.hpp>
+#include <weft/formats/gguf_split.hpp>
 #include <weft/formats/gguf_value.hpp>
 #include <weft/formats/gguf_writer.hpp>
 #include <weft/formats/json.hpp>

@@ -104,6 +104,15 @@ TEST(RopeFrequencies, EqualTransformersNumbers) {
   expect_relative(rope_frequencies(16, {.theta = 10000.f, .scaling = LinearRopeScaling{2.5f}}), linear, 3e-7);
 }
 
+TEST(RopeFrequencies, AreDividedByFactorsOfTheirOwn) {
+  const std::vector<float> plain = rope_frequencies(8, {.theta = 1e4f});
+  const std::vector<float> factors{1.f, 2.f, 0.5f, 8.f};
+  const std::vector<float> divided = rope_frequencies(8, {.theta = 1e4f, .scaling = FactorsRopeScaling{factors}});
+  for (std::size_t i = 0; i < 4; ++i) EXPECT_EQ(divided[i], plain[i] / factors[i]);
+  EXPECT_THROW(rope_frequencies(6, {.theta = 1e4f, .scaling = FactorsRopeScaling{factors}}), ConfigError);
+  EXPECT_THROW(rope_frequencies(2, {.theta = 1e4f, .scaling = FactorsRopeScaling{{0.f}}}), ConfigError);
+}
+
 TEST(RopeFrequencies, RejectWhatIsNoRule) {
   const float infinity = std::numeric_limits<float>::infinity();
   EXPECT_THROW(rope_frequencies(8, {.theta = 0.f}), ConfigError);

@@ -17,6 +17,9 @@
 
 #include <weft/core/any_tensor.hpp>
 #include <weft/core/error.hpp>
+#include <weft/formats/gguf.hpp>
+#include <weft/formats/gguf_config.hpp>
+#include <weft/formats/gguf_split.hpp>
 #include <weft/formats/json.hpp>
 #include <weft/formats/meta_checkpoint.hpp>
 #include <weft/formats/pytorch.hpp>
@@ -28,10 +31,13 @@ namespace weft::inline v0 {
 /// A trained model as somebody else saved it: its configuration, its tensors by name, and the files beside them. Copies
 /// share what is mapped; all methods are const and may be called from several threads.
 ///
-/// What opens is a directory of one of two kinds. Hugging Face: config.json, generation_config.json (optional), and the
-/// weights in model.safetensors or pytorch_model.bin, or in the shards that an index of either names; safetensors are
-/// preferred. Meta: params.json and consolidated.00.pth with the model-parallel parts that follow; configuration and
-/// tensors appear under the names that transformers gives them (see meta_config).
+/// What opens is
+/// - a Hugging Face directory: config.json, generation_config.json (optional), and the weights in model.safetensors or
+///   pytorch_model.bin, or in the shards that an index of either names; safetensors are preferred;
+/// - a directory of Meta's: params.json and consolidated.00.pth with the model-parallel parts that follow;
+///   configuration and tensors appear under the names that transformers gives them (see meta_config);
+/// - a GGUF file, or the first of several that hold one model: config() and generation_config() are then made of its
+///   metadata (gguf_config), and tensors have the names of that format.
 class Checkpoint {
  public:
   /// Throws FormatError naming the file that is missing, malformed or contradicts another, and UnsupportedError for
@@ -40,13 +46,24 @@ class Checkpoint {
     std::error_code ignored;
     const std::filesystem::file_status status = std::filesystem::status(path, ignored);
     if (!std::filesystem::exists(status)) raise<FormatError>(path.string(), ": there is no such file or directory");
-    if (!std::filesystem::is_directory(status))
-      raise<UnsupportedError>(path.string(), ": not a checkpoint directory; single files of kind \"",
+    Checkpoint checkpoint(path);
+    if (std::filesystem::is_directory(status)) {
+      checkpoint.read_directory();
+    } else if (is_gguf_file(path)) {
+      checkpoint.read_gguf();
+    } else {
+      raise<UnsupportedError>(path.string(),
+                              ": neither a checkpoint directory nor a GGUF file; single files of kind \"",
                               path.extension().string(), "\" are not supported");
-    return Checkpoint(path);
+    }
+    for (const auto& [name, place] : checkpoint.places_) checkpoint.names_.push_back(name);
+    return checkpoint;
   }
 
+  /// The directory, or the file of a checkpoint that is one.
   const std::filesystem::path& directory() const noexcept { return directory_; }
+  /// The GGUF file that holds the metadata; null for checkpoints of other kinds.
+  const GgufFile* gguf() const noexcept { return gguf_.get(); }
   const Json& config() const noexcept { return config_; }
   /// generation_config.json, or null where there is none.
   const Json* generation_config() const noexcept { return generation_config_ ? &*generation_config_ : nullptr; }
@@ -85,18 +102,29 @@ class Checkpoint {
     std::string name;
   };
 
-  explicit Checkpoint(const std::filesystem::path& directory) : directory_(directory) {
+  explicit Checkpoint(const std::filesystem::path& directory) : directory_(directory) {}
+
+  void read_gguf() {
+    for (const std::shared_ptr<const GgufFile>& file : open_gguf(directory_)) {
+      if (!gguf_) gguf_ = file;
+      add_file(file);
+    }
+    config_ = gguf_config(
+        *gguf_, [&](std::string_view name) { return contains(name) ? std::optional(tensor(name)) : std::nullopt; });
+    generation_config_ = gguf_generation_config(*gguf_);
+  }
+
+  void read_directory() {
     if (const auto config = file("config.json")) {
-      open_hugging_face(*config);
+      read_hugging_face(*config);
     } else if (const auto params = file("params.json")) {
-      open_meta(*params);
+      read_meta(*params);
     } else {
       raise<FormatError>(directory_.string(), ": there is neither config.json nor params.json");
     }
-    for (const auto& [name, place] : places_) names_.push_back(name);
   }
 
-  void open_hugging_face(const std::filesystem::path& config) {
+  void read_hugging_face(const std::filesystem::path& config) {
     config_ = parse_json_file(config.string());
     static_cast<void>(config_.as_object());
     if (const auto generation = file("generation_config.json")) {
@@ -116,7 +144,7 @@ class Checkpoint {
     }
   }
 
-  void open_meta(const std::filesystem::path& params_file) {
+  void read_meta(const std::filesystem::path& params_file) {
     if (!file("consolidated.00.pth")) raise<FormatError>(directory_.string(), ": there is no consolidated.00.pth");
     const Json params = parse_json_file(params_file.string());
     const auto weights = std::make_shared<const MetaWeights>(directory_, params.at("dim").as_size());
@@ -194,6 +222,7 @@ class Checkpoint {
   std::filesystem::path directory_;
   Json config_;
   std::optional<Json> generation_config_;
+  std::shared_ptr<const GgufFile> gguf_;
   std::map<std::string, Place, std::less<>> places_;  // by the names of the model
   std::vector<std::string> names_;
   std::size_t bytes_ = 0;

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <cstring>
 #include <filesystem>
+#include <fstream>
 #include <memory>
 #include <optional>
 #include <span>
@@ -96,6 +97,13 @@ inline const GgufTensorType* find_gguf_tensor_type(std::string_view name) noexce
 }
 
 }  // namespace detail
+
+/// Whether a file begins as GGUF files do.
+inline bool is_gguf_file(const std::filesystem::path& path) {
+  std::array<char, detail::gguf_magic.size()> magic{};
+  std::ifstream file(path, std::ios::binary);
+  return file.read(magic.data(), magic.size()) && std::string_view(magic.data(), magic.size()) == detail::gguf_magic;
+}
 
 /// A GGUF file of version 2 or 3 (ggml, docs/gguf.md): a header, metadata by key, the descriptions of the tensors, and
 /// their elements, each tensor's at a multiple of the file's alignment. The file is mapped; tensors are used in place

@@ -14,9 +14,9 @@
 
 namespace weft::inline v0 {
 
-/// Loads a decoder from a checkpoint that somebody trained: a Hugging Face directory as downloaded. Files are mapped;
-/// LoadOptions::load and LoadOptions::weights say where matrices are used from and in which type. architectures: the
-/// caller's own families, looked up first.
+/// Loads a decoder from a checkpoint that somebody trained: a Hugging Face directory as downloaded, or a GGUF file.
+/// Files are mapped; LoadOptions::load and LoadOptions::weights say where matrices are used from and in which type.
+/// architectures: the caller's own families, looked up first.
 ///
 /// Throws FormatError for files that are missing or malformed and tensors that are missing or too many, ConfigError for
 /// a config.json that contradicts itself or the weights, UnsupportedError for families, config keys and tokenizers that
@@ -34,7 +34,7 @@ inline CausalLM load_causal_lm(const std::filesystem::path& path, const LoadOpti
     raise<UnsupportedError>(checkpoint.config().location(), ": ", parts.config.heads / parts.config.kv_heads,
                             " query heads per key/value head, at most ", cpu::attention_rows, " are supported");
   parts.generation = read_generation_config(checkpoint.config(), checkpoint.generation_config(), parts.config.vocab);
-  if (options.tokenizer && has_tokenizer_files(checkpoint.directory())) parts.tokenizer = load_tokenizer(checkpoint);
+  if (options.tokenizer) parts.tokenizer = load_tokenizer(checkpoint);
   parts.executor = detail::executor_of(options);
   parts.compute = options.compute;
   if (options.kernels) parts.kernels = options.kernels;

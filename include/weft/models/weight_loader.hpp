@@ -1,6 +1,7 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <cstddef>
 #include <cstring>
 #include <filesystem>
@@ -53,6 +54,10 @@ inline AnyTensor transposed_copy(const AnyTensor& matrix) {
   });
 }
 
+/// What GGUF files hold of rotary embeddings, which is part of the configuration.
+inline constexpr auto gguf_ignored_names =
+    std::to_array<std::string_view>({"rope_freqs.weight", "blk.{}.attn_rot_embd"});
+
 /// Fills the weights of a model from a checkpoint by the tensor table of its architecture. `A` is an Architecture<...>.
 ///
 /// load() throws FormatError for tensors that are missing, too many or of a type that is no weight, ConfigError for
@@ -66,7 +71,12 @@ class WeightLoader {
 
   WeightLoader(const Checkpoint& checkpoint, const A& architecture, const Config& config, const LoadOptions& options,
                const cpu::Context& ctx)
-      : checkpoint_(checkpoint), architecture_(architecture), config_(config), options_(options), ctx_(ctx) {}
+      : checkpoint_(checkpoint),
+        architecture_(architecture),
+        config_(config),
+        options_(options),
+        ctx_(ctx),
+        gguf_(checkpoint.gguf() != nullptr) {}
 
   Weights load() {
     find_prefix();
@@ -83,27 +93,31 @@ class WeightLoader {
   /// A model saved without its head has no prefix in its names.
   void find_prefix() {
     const std::span<const std::string> names = checkpoint_.tensor_names();
-    headless_ = !architecture_.prefix.empty() && std::none_of(names.begin(), names.end(), [&](const std::string& name) {
-      return name.starts_with(architecture_.prefix);
-    });
+    headless_ = !gguf_ && !architecture_.prefix.empty() &&
+                std::none_of(names.begin(), names.end(),
+                             [&](const std::string& name) { return name.starts_with(architecture_.prefix); });
   }
 
   /// The name in this checkpoint.
   std::string_view pattern_of(std::string_view name) const {
     return headless_ && name.starts_with(architecture_.prefix) ? name.substr(architecture_.prefix.size()) : name;
   }
+  std::string_view pattern_of(const Row& row) const { return gguf_ ? row.gguf : pattern_of(row.name); }
 
   /// Calls f(row, index, name) for every tensor of the table.
   template <class F>
   void for_each_row(F&& f) const {
-    for (const Row& row : architecture_.tensors)
+    for (const Row& row : architecture_.tensors) {
+      const std::string_view pattern = pattern_of(row);
+      if (pattern.empty()) continue;
       for (std::size_t layer = 0; layer < row.layer_count(config_); ++layer) {
         if (row.present && !row.present(config_, layer)) continue;
         for (std::size_t expert = 0; expert < row.expert_count(config_); ++expert) {
           const TensorIndex index{layer, expert};
-          f(row, index, tensor_name(pattern_of(row.name), index));
+          f(row, index, tensor_name(pattern, index));
         }
       }
+    }
   }
 
   /// Missing and unexpected tensors are found before anything is read.
@@ -118,22 +132,25 @@ class WeightLoader {
     total_ = checkpoint_.bytes();
     for (const std::string& tensor : checkpoint_.tensor_names()) {
       if (std::binary_search(expected.begin(), expected.end(), tensor)) continue;
-      const bool ignored =
-          std::any_of(architecture_.ignored_tensors.begin(), architecture_.ignored_tensors.end(),
-                      [&](std::string_view pattern) { return matches_pattern(tensor, pattern_of(pattern)); });
-      if (!ignored)
-        raise<FormatError>(checkpoint_.source_of(tensor), ": a ", architecture_.model_type,
-                           " model with this config.json has no such tensor");
+      const std::span<const std::string_view> ignored =
+          gguf_ ? std::span<const std::string_view>(gguf_ignored_names) : architecture_.ignored_tensors;
+      if (std::none_of(ignored.begin(), ignored.end(),
+                       [&](std::string_view pattern) { return matches_pattern(tensor, pattern_of(pattern)); }))
+        raise<FormatError>(checkpoint_.source_of(tensor), ": a ", architecture_.model_type, " model with this ",
+                           gguf_ ? "metadata" : "config.json", " has no such tensor");
       total_ -= checkpoint_.tensor(tensor).bytes().size();
     }
   }
+
+  bool transposed(const Row& row) const noexcept { return row.transposed && !gguf_; }
+  std::size_t groups(const Row& row) const { return row.part.groups && !gguf_ ? row.part.groups(config_) : 1; }
 
   /// The shape in which a row's tensor is stored, of one expert where experts are apart.
   Shape stored_shape(const Row& row) const {
     const std::size_t rows = row.part.stored ? row.part.stored(config_) : row.rows(config_);
     if (!row.matrix()) return Shape{rows};
     const std::size_t columns = row.columns(config_);
-    return row.transposed ? Shape{columns, rows} : Shape{rows, columns};
+    return transposed(row) ? Shape{columns, rows} : Shape{rows, columns};
   }
 
   /// The tensor of a row: in place where its elements lie one after the other, otherwise a copy.
@@ -141,24 +158,25 @@ class WeightLoader {
     if (options_.stop.stop_requested()) raise<Cancelled>("loading was stopped before ", tensor);
     AnyTensor stored = checkpoint_.tensor(tensor);
     const Shape shape = stored_shape(row);
-    const bool stacked = row.experts && row.name.find("{}") == row.name.rfind("{}");
+    const std::string_view pattern = pattern_of(row);
+    const bool stacked = row.experts && pattern.find("{}") == pattern.rfind("{}");
     Shape expected = stacked ? Shape{row.experts(config_)} : Shape{};
     for (const std::size_t extent : shape) expected.push_back(extent);
     if (row.reshaped ? stored.size() != expected.elements() : stored.shape() != expected)
       raise<ConfigError>(checkpoint_.source_of(tensor), " has shape ", to_string(stored.shape()), ", ",
                          std::filesystem::path(checkpoint_.config().source()).filename().string(), " says ",
                          to_string(expected));
-    if (stored.dtype() != DType::f32 && stored.dtype() != DType::f16 && stored.dtype() != DType::bf16)
+    const bool plain = stored.dtype() == DType::f32 || stored.dtype() == DType::f16 || stored.dtype() == DType::bf16;
+    if (!plain && !(row.matrix() && is_block_format(stored.dtype())))
       raise<FormatError>(checkpoint_.source_of(tensor), " has element type ", name(stored.dtype()),
-                         ", expected f32, f16 or bf16");
+                         row.matrix() ? ", expected f32, f16, bf16 or a block format" : ", expected f32, f16 or bf16");
     if (stacked) stored = stored.rows(index[1], index[1] + 1);
     if (stored.shape() != shape) stored = stored.reshaped(shape);
     const AnyTensor mapped = stored;
-    if (row.transposed) stored = transposed_copy(stored);
+    if (transposed(row)) stored = transposed_copy(stored);
     if (row.part.stored)
-      stored = rows_of_groups(stored, row.part.groups ? row.part.groups(config_) : 1,
-                              row.part.begin ? row.part.begin(config_) : 0, row.rows(config_));
-    if (row.transposed || row.part.groups) checkpoint_.release(tensor, mapped);
+      stored = rows_of_groups(stored, groups(row), row.part.begin ? row.part.begin(config_) : 0, row.rows(config_));
+    if (transposed(row) || groups(row) > 1) checkpoint_.release(tensor, mapped);
     if (options_.preload) touch_pages(stored.bytes());
     return stored;
   }
@@ -174,13 +192,16 @@ class WeightLoader {
   void fill(AnyTensor& slot, const Row& row, const TensorIndex& index, const std::string& tensor) {
     const AnyTensor stored = read(row, index, tensor);
     // Single rows of a table are looked up: it stays where it is.
-    slot = row.lookup ? stored : converted(stored);
+    slot = row.lookup ? convert_weight(stored, kernel_dtype(stored.dtype()), Layout::rows, ctx_) : converted(stored);
     finish(row, stored, tensor, slot.bytes().data() != stored.bytes().data());
   }
 
   AnyTensor converted(const AnyTensor& matrix) const {
+    const DType kernel = kernel_dtype(matrix.dtype());
     if (!options_.weights)
-      return options_.load == Load::in_place ? matrix : convert_weight(matrix, matrix.dtype(), Layout::panels, ctx_);
+      return options_.load == Load::in_place && kernel == matrix.dtype()
+                 ? matrix
+                 : convert_weight(matrix, kernel, Layout::panels, ctx_);
     return convert_weight(matrix, fitting(*options_.weights, matrix.extent(1), matrix.dtype()), Layout::panels, ctx_);
   }
 
@@ -206,6 +227,7 @@ class WeightLoader {
   const Config& config_;
   const LoadOptions& options_;
   cpu::Context ctx_;
+  bool gguf_;
   bool headless_ = false;
   std::size_t total_ = 0;  // bytes of the tensors that are read
   std::size_t done_ = 0;

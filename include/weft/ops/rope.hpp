@@ -29,7 +29,12 @@ struct Llama3RopeScaling {
   std::size_t original_context;
 };
 
-using RopeScaling = std::variant<std::monostate, LinearRopeScaling, Llama3RopeScaling>;
+/// Every frequency is divided by a factor of its own: what GGUF files keep of other rules (rope_freqs.weight).
+struct FactorsRopeScaling {
+  std::vector<float> factors;  ///< (rotary_dim / 2)
+};
+
+using RopeScaling = std::variant<std::monostate, LinearRopeScaling, Llama3RopeScaling, FactorsRopeScaling>;
 
 struct RopeParams {
   float theta;                                ///< base of the wavelengths (rope_theta)
@@ -39,7 +44,8 @@ struct RopeParams {
 };
 
 /// The angle per position of each pair: theta^(-2 i / rotary_dim), scaled; (rotary_dim / 2).
-/// Throws ConfigError for theta <= 0, an odd or zero rotary_dim, or factors that are not positive.
+/// Throws ConfigError for theta <= 0, an odd or zero rotary_dim, or factors that are not positive or
+/// of another number.
 inline std::vector<float> rope_frequencies(std::size_t rotary_dim, const RopeParams& params) {
   if (!(params.theta > 0.f)) raise<ConfigError>("rope: theta is ", params.theta, ", expected a positive number");
   if (rotary_dim == 0 || rotary_dim % 2 != 0)
@@ -53,6 +59,13 @@ inline std::vector<float> rope_frequencies(std::size_t rotary_dim, const RopePar
   if (const auto* linear = std::get_if<LinearRopeScaling>(&params.scaling)) {
     positive("factor", linear->factor);
     for (float& frequency : frequencies) frequency /= linear->factor;
+  } else if (const auto* own = std::get_if<FactorsRopeScaling>(&params.scaling)) {
+    if (own->factors.size() != frequencies.size())
+      raise<ConfigError>("rope scaling: ", own->factors.size(), " factors for ", frequencies.size(), " frequencies");
+    for (std::size_t i = 0; i < frequencies.size(); ++i) {
+      positive("a factor", own->factors[i]);
+      frequencies[i] /= own->factors[i];
+    }
   } else if (const auto* llama3 = std::get_if<Llama3RopeScaling>(&params.scaling)) {
     positive("factor", llama3->factor);
     positive("low_freq_factor", llama3->low_freq_factor);

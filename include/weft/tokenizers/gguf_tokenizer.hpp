@@ -13,6 +13,8 @@
 
 #include <weft/core/error.hpp>
 #include <weft/core/token_id.hpp>
+#include <weft/formats/gguf.hpp>
+#include <weft/formats/gguf_value.hpp>
 #include <weft/tokenizers/bpe.hpp>
 #include <weft/tokenizers/byte_level_recipes.hpp>
 #include <weft/tokenizers/pipeline_tokenizer.hpp>
@@ -183,6 +185,46 @@ class GgufTokenizerBuilder {
 };
 
 }  // namespace detail
+
+/// What the metadata of a GGUF file say about its tokenizer; empty where it says that it has none. Throws FormatError
+/// for values of another type.
+inline std::optional<GgufVocabulary> read_gguf_vocabulary(const GgufFile& file) {
+  const auto find = [&](std::string_view key) { return file.find_value(detail::concat("tokenizer.ggml.", key)); };
+  const GgufValue* model = find("model");
+  if (!model || model->as_string() == "none" || model->as_string() == "no_vocab") return std::nullopt;
+  const auto id = [&](std::string_view key) -> std::optional<TokenId> {
+    const GgufValue* value = find(key);
+    if (!value) return std::nullopt;
+    if (!std::in_range<TokenId>(value->as_int()))
+      raise<FormatError>(value->location(), ": token id ", value->as_int(), " is out of range");
+    return static_cast<TokenId>(value->as_int());
+  };
+  const auto flag = [&](std::string_view key) {
+    const GgufValue* value = find(key);
+    return value ? std::optional(value->as_bool()) : std::nullopt;
+  };
+  GgufVocabulary vocabulary{.source = file.path(), .model = std::string(model->as_string())};
+  if (const GgufValue* pre = find("pre")) vocabulary.pre = pre->as_string();
+  vocabulary.tokens = file.value("tokenizer.ggml.tokens").as_strings();
+  if (const GgufValue* merges = find("merges")) vocabulary.merges = merges->as_strings();
+  if (const GgufValue* scores = find("scores"))
+    for (const double score : scores->as_doubles()) vocabulary.scores.push_back(static_cast<float>(score));
+  if (const GgufValue* types = find("token_type"))
+    for (const std::int64_t type : types->as_ints()) vocabulary.token_types.push_back(static_cast<std::int32_t>(type));
+  vocabulary.bos = id("bos_token_id");
+  vocabulary.eos = id("eos_token_id");
+  vocabulary.unk = id("unknown_token_id");
+  vocabulary.pad = id("padding_token_id");
+  vocabulary.sep = id("seperator_token_id");  // as the format spells it
+  vocabulary.cls = id("cls_token_id");
+  vocabulary.add_bos = flag("add_bos_token");
+  vocabulary.add_eos = flag("add_eos_token");
+  vocabulary.add_space_prefix = flag("add_space_prefix");
+  if (const GgufValue* rules = find("precompiled_charsmap"))
+    for (const std::int64_t byte : rules->as_ints())
+      vocabulary.precompiled_charsmap += static_cast<char>(static_cast<unsigned char>(byte));
+  return vocabulary;
+}
 
 /// The tokenizer of a GGUF file. Throws FormatError for a vocabulary that contradicts itself, UnsupportedError for a
 /// model or pre-tokenizer that is not built.

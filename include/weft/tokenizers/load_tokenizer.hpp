@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <system_error>
@@ -11,6 +12,8 @@
 #include <weft/core/error.hpp>
 #include <weft/core/memory.hpp>
 #include <weft/formats/checkpoint.hpp>
+#include <weft/formats/gguf.hpp>
+#include <weft/tokenizers/gguf_tokenizer.hpp>
 #include <weft/tokenizers/pipeline_tokenizer.hpp>
 #include <weft/tokenizers/sentencepiece.hpp>
 #include <weft/tokenizers/tokenizer.hpp>
@@ -76,8 +79,13 @@ inline std::shared_ptr<const Tokenizer> load_tokenizer(const std::filesystem::pa
   raise<FormatError>(directory.string(), ": there is no tokenizer; expected tokenizer.json or tokenizer.model");
 }
 
+/// The tokenizer of a checkpoint: of its directory, or of the metadata of a GGUF file. Null where there is none at all.
 inline std::shared_ptr<const Tokenizer> load_tokenizer(const Checkpoint& checkpoint) {
-  return load_tokenizer(checkpoint.directory());
+  if (const GgufFile* file = checkpoint.gguf()) {
+    const std::optional<GgufVocabulary> vocabulary = read_gguf_vocabulary(*file);
+    return vocabulary ? make_gguf_tokenizer(*vocabulary) : nullptr;
+  }
+  return has_tokenizer_files(checkpoint.directory()) ? load_tokenizer(checkpoint.directory()) : nullptr;
 }
 
 }  // namespace weft::inline v0

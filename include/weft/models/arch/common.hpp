@@ -1,7 +1,10 @@
 #pragma once
 
 #include <array>
+#include <cstddef>
 #include <string_view>
+#include <utility>
+#include <variant>
 
 #include <weft/models/config_reader.hpp>
 #include <weft/models/decoder_config.hpp>
@@ -89,7 +92,7 @@ inline constexpr auto common_ignored_keys = std::to_array<std::string_view>({
     "sample_size",
 });
 
-/// The object that rope_scaling and rope_parameters are.
+/// The object that rope_scaling and rope_parameters are. The type "factors" is gguf_config's.
 inline void read_rope_scaling(const Json& scaling, RopeParams& rope) {
   ConfigReader reader(scaling);
   rope.theta = reader.number_or("rope_theta", rope.theta);
@@ -102,6 +105,11 @@ inline void read_rope_scaling(const Json& scaling, RopeParams& rope) {
                                      .low_freq_factor = reader.number("low_freq_factor"),
                                      .high_freq_factor = reader.number("high_freq_factor"),
                                      .original_context = reader.positive("original_max_position_embeddings")};
+  } else if (type == "factors") {
+    FactorsRopeScaling own;
+    for (const Json& factor : reader.required("factors").as_array())
+      own.factors.push_back(static_cast<float>(factor.as_double()));
+    rope.scaling = std::move(own);
   } else if (type != "default") {
     raise<UnsupportedError>(scaling.location(), ": the rope type \"", type,
                             "\" is not supported (default, linear and llama3 are)");
@@ -118,8 +126,9 @@ inline RopeParams read_rope(ConfigReader& config, float default_theta) {
   const Json* scaling = config.optional("rope_scaling");
   if (const Json* parameters = config.optional("rope_parameters")) scaling = parameters;
   if (scaling) read_rope_scaling(*scaling, rope);
+  const auto* own = std::get_if<FactorsRopeScaling>(&rope.scaling);
   try {
-    static_cast<void>(rope_frequencies(2, rope));
+    static_cast<void>(rope_frequencies(own ? 2 * own->factors.size() : 2, rope));
   } catch (const ConfigError& error) {
     raise<ConfigError>(scaling ? scaling->location() : config.object().location(), ": ", error.what());
   }
