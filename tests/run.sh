@@ -14,7 +14,7 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source cmake/prepare.sh
 
-sanitize="" only="" package=ON bench=OFF
+sanitize="" only="" package=ON gates=ON bench=OFF
 while [ $# -gt 0 ]; do
   case $1 in
     --compiler) CXX=${2:?"--compiler needs a name"}; shift ;;
@@ -51,7 +51,7 @@ if [ -n "$sanitize" ]; then
   # One level lower: the checks cost time to compile and to run.
   flags="-fsanitize=$sanitize -fno-sanitize-recover=all -fno-omit-frame-pointer"
   release="-O1 -DNDEBUG"
-  package=OFF
+  package=OFF gates=OFF
   chosen=(-LE compile)
 fi
 if [ "$sanitize" = thread ]; then
@@ -71,7 +71,7 @@ jobs=$(build_jobs)
 say "Configuring weft's tests for $("${CXX:-c++}" --version | head -n 1)${sanitize:+ with the $sanitize sanitizer} ..."
 quietly "Configuring the tests" cmake -S . -B "$folder" -DCMAKE_BUILD_TYPE=Release "-DCMAKE_CXX_COMPILER=${CXX:-c++}" \
   "-DCMAKE_CXX_FLAGS=$flags" "-DCMAKE_CXX_FLAGS_RELEASE=$release" \
-  -DWEFT_TEST_PACKAGE=$package -DWEFT_BUILD_BENCH=$bench
+  -DWEFT_TEST_PACKAGE=$package -DWEFT_TEST_GATES=$gates -DWEFT_BUILD_BENCH=$bench
 say "Building the tests with $jobs jobs (some minutes the first time) ..."
 quietly "Building the tests" cmake --build "$folder" --parallel "$jobs" "${targets[@]}"
 

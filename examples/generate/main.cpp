@@ -62,7 +62,7 @@ void declare(CLI::App& app, Options& o) {
   app.add_option("-c,--context", o.session.context, "Positions of the cache; 0: the model's own, at most 8192");
   app.add_option("--chunk", o.session.chunk, "Tokens of the prompt processed at once")->capture_default_str();
   app.add_option("--cache", o.cache, "Element type of the key/value cache")
-      ->check(CLI::IsMember({"f32", "f16", "bf16"}))
+      ->check(CLI::IsMember({"f32", "f16", "bf16", "q8_0"}))
       ->capture_default_str();
   app.add_option("--threads", o.load.threads, "Threads; 0: one per processor");
   app.add_option("--compute", o.compute, "native: in the weights' type where the processor can; f32: always float")

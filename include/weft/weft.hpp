@@ -27,6 +27,10 @@
 #include <weft/formats/gguf_writer.hpp>
 #include <weft/formats/json.hpp>
 #include <weft/formats/json_value.hpp>
+#include <weft/formats/meta_checkpoint.hpp>
+#include <weft/formats/pickle.hpp>
+#include <weft/formats/pickle_value.hpp>
+#include <weft/formats/pytorch.hpp>
 #include <weft/formats/safetensors.hpp>
 #include <weft/formats/sentencepiece_model.hpp>
 #include <weft/formats/utf8.hpp>
@@ -38,12 +42,16 @@
 #include <weft/layers/mlp.hpp>
 #include <weft/layers/tap.hpp>
 #include <weft/layers/transformer_block.hpp>
+#include <weft/metrics/perplexity.hpp>
+#include <weft/models/arch/common.hpp>
 #include <weft/models/arch/llama.hpp>
 #include <weft/models/architecture.hpp>
+#include <weft/models/batch.hpp>
 #include <weft/models/causal_lm.hpp>
 #include <weft/models/config_reader.hpp>
 #include <weft/models/decoder_config.hpp>
 #include <weft/models/export_gguf.hpp>
+#include <weft/models/decoder_pass.hpp>
 #include <weft/models/generation_config.hpp>
 #include <weft/models/kv_cache.hpp>
 #include <weft/models/load.hpp>

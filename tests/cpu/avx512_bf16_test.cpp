@@ -16,7 +16,7 @@ TEST(Avx512Bf16, AddsBfloat16DotProductsToTheVnniTable) {
   EXPECT_GE(table.bf16.most, 1u);
   EXPECT_EQ(table.tile_f32, cpu::avx512::table.tile_f32);
   EXPECT_EQ(table.i8.tokens.pack, cpu::avx512_vnni::table.i8.tokens.pack);
-  EXPECT_EQ(table.attention_bf16, cpu::avx512::table.attention_bf16);
+  EXPECT_EQ(table.attention.bf16, cpu::avx512::table.attention.bf16);
   EXPECT_EQ(table.softmax, cpu::avx512::table.softmax);
 }
 

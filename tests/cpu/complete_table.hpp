@@ -27,9 +27,12 @@ inline void expect_complete(const cpu::Kernels& table, const char* name) {
     EXPECT_NE(weights.panels->tile, nullptr);
     EXPECT_NE(weights.panels->widen, nullptr);
   }
-  EXPECT_NE(table.attention_f32, nullptr);
-  EXPECT_NE(table.attention_f16, nullptr);
-  EXPECT_NE(table.attention_bf16, nullptr);
+  EXPECT_NE(table.attention.f32, nullptr);
+  EXPECT_NE(table.attention.f16, nullptr);
+  EXPECT_NE(table.attention.bf16, nullptr);
+  EXPECT_NE(table.attention.q8_0, nullptr);
+  EXPECT_NE(table.attention.merge, nullptr);
+  EXPECT_NE(table.attention.finish, nullptr);
   EXPECT_NE(table.softmax, nullptr);
   EXPECT_NE(table.log_sum_exp, nullptr);
   EXPECT_NE(table.exp, nullptr);

@@ -27,6 +27,8 @@ inline std::string isa_name(const ::testing::TestParamInfo<cpu::Isa>& info) {
     case cpu::Isa::avx512: return "avx512";
     case cpu::Isa::avx512_vnni: return "avx512_vnni";
     case cpu::Isa::avx512_bf16: return "avx512_bf16";
+    case cpu::Isa::neon: return "neon";
+    case cpu::Isa::neon_dot: return "neon_dot";
   }
   return "unknown";
 }

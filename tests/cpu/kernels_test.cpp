@@ -478,17 +478,18 @@ void hash_attention(const cpu::Kernels& kernels, Hash& hash) {
   const std::vector<float> q = random_floats(tokens * heads * head_dim, 1, 2.f), slopes = random_floats(heads, 2),
                            k = random_floats(tokens * kv_heads * head_dim, 3, 2.f),
                            v = random_floats(tokens * kv_heads * head_dim, 4);
-  std::vector<float> out(q.size()), scratch(cpu::attention_scratch(head_dim));
+  std::vector<float> out(q.size()), scratch(cpu::attention_scratch(head_dim)),
+      state(cpu::attention_state_floats(cpu::attention_rows, head_dim));
   for (const float cap : {0.f, 5.f}) {
     const cpu::AttentionArgs args{.q = q.data(),
                                   .q_token = heads * head_dim,
                                   .q_head = head_dim,
                                   .k = k.data(),
-                                  .k_token = kv_heads * head_dim,
-                                  .k_head = head_dim,
+                                  .k_token = kv_heads * head_dim * sizeof(float),
+                                  .k_head = head_dim * sizeof(float),
                                   .v = v.data(),
-                                  .v_token = kv_heads * head_dim,
-                                  .v_head = head_dim,
+                                  .v_token = kv_heads * head_dim * sizeof(float),
+                                  .v_head = head_dim * sizeof(float),
                                   .out = out.data(),
                                   .out_token = heads * head_dim,
                                   .out_head = head_dim,
@@ -503,8 +504,15 @@ void hash_attention(const cpu::Kernels& kernels, Hash& hash) {
                                   .key_mask = nullptr,
                                   .alibi_slopes = cap == 0.f ? nullptr : slopes.data()};
     for (std::size_t head = 0; head < kv_heads; ++head)
-      for (std::size_t token = 0; token < tokens; token += 18)
-        kernels.attention_f32(args, head, token, token + 18, scratch.data());
+      for (std::size_t token = 0; token < tokens; token += 18) {
+        const cpu::AttentionTask task{.kv_head = head,
+                                      .token_begin = token,
+                                      .token_end = token + 18,
+                                      .key_begin = cpu::attention_first_key(args, token),
+                                      .key_end = cpu::attention_last_key(args, token + 17)};
+        kernels.attention.f32(args, task, state.data(), scratch.data());
+        kernels.attention.finish(args, task, state.data());
+      }
     hash.add(out);
   }
 }
@@ -571,7 +579,9 @@ TEST_P(Kernels, BitsAreThoseOfEveryCompiler) {
                             {8538469859835054476u, 5788820846367532351u, 10841786145953929686u},
                             {11873822694937120021u, 7334516537832574563u, 10841786145953929686u},
                             {11873822694937120021u, 7334516537832574563u, 10841786145953929686u},
-                            {11873822694937120021u, 7334516537832574563u, 7456590184094478605u}};
+                            {11873822694937120021u, 7334516537832574563u, 7456590184094478605u},
+                            {7673471650935262464u, 2668224040578505308u, 10841786145953929686u},
+                            {7673471650935262464u, 2668224040578505308u, 10841786145953929686u}};
   const Recorded& expected = recorded[static_cast<std::size_t>(GetParam())];
   EXPECT_EQ(rows.value(), expected.rows);
   EXPECT_EQ(attention.value(), expected.attention);

@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "pickle_writer.hpp"
 #include "temporary_directory.hpp"
 
 namespace {
@@ -34,6 +35,13 @@ class Checkpoint : public testing::Test {
   void write_index(std::string_view weight_map) {
     directory.write("model.safetensors.index.json",
                     weft::detail::concat("{\"metadata\":{},\"weight_map\":", weight_map, "}"));
+  }
+  /// A checkpoint of PyTorch with one float.
+  static std::string one_float(const std::string& name, float value) {
+    namespace pickle = weft_tests::pickle;
+    const std::string bytes(reinterpret_cast<const char*>(&value), sizeof value);
+    const std::string tensor = pickle::tensor(pickle::storage("FloatStorage", "0", 1), 0, {1}, {1});
+    return weft_tests::make_zip(pickle::archive(pickle::dict({{name, tensor}}), {{"0", bytes}})).bytes;
   }
   weft::Checkpoint open() { return weft::Checkpoint::open(directory.path()); }
   std::string error() {
@@ -95,8 +103,37 @@ TEST_F(Checkpoint, SaysWhichFileIsMissing) {
   EXPECT_THAT(error(), AllOf(HasSubstr(directory.path().string()), HasSubstr("config.json")));
   directory.write("config.json", "{}");
   EXPECT_THAT(error(), HasSubstr("neither model.safetensors nor"));
+  directory.write("flax_model.msgpack", "x");
+  EXPECT_THAT(message_of<weft::UnsupportedError>([&] { open(); }),
+              AllOf(HasSubstr("flax_model.msgpack"), HasSubstr("expected model.safetensors or pytorch_model.bin")));
+  std::filesystem::remove(directory.path() / "config.json");
+  directory.write("params.json", "{}");
+  EXPECT_THAT(error(), HasSubstr("there is no consolidated.00.pth"));
+}
+
+TEST_F(Checkpoint, OpensPickles) {
+  directory.write("config.json", "{}");
+  directory.write("pytorch_model.bin", one_float("a", 1));
+  EXPECT_EQ(open().tensor("a").elements<float>()[0], 1.0f);
+  EXPECT_THAT(open().source_of("a"), HasSubstr("pytorch_model.bin: tensor a"));
+  write_shard("model.safetensors", {{"a", 2}});
+  EXPECT_EQ(open().tensor("a").elements<float>()[0], 2.0f) << "safetensors are preferred";
+  std::filesystem::remove(directory.path() / "model.safetensors");
   directory.write("pytorch_model.bin", "x");
-  EXPECT_THAT(message_of<weft::UnsupportedError>([&] { open(); }), HasSubstr("pytorch_model.bin"));
+  EXPECT_THAT(error(), HasSubstr("pytorch_model.bin: not a ZIP archive"));
+}
+
+TEST_F(Checkpoint, OpensShardsOfPickles) {
+  directory.write("config.json", "{}");
+  directory.write("1.bin", one_float("a", 1));
+  directory.write("2.bin", one_float("b", 2));
+  directory.write("pytorch_model.bin.index.json", R"({"weight_map":{"a":"1.bin","b":"2.bin"}})");
+  const weft::Checkpoint checkpoint = open();
+  EXPECT_THAT(checkpoint.tensor_names(), ElementsAre("a", "b"));
+  EXPECT_EQ(checkpoint.tensor("b").elements<float>()[0], 2.0f);
+  EXPECT_EQ(checkpoint.bytes(), 8u);
+  directory.write("2.bin", one_float("a", 2));
+  EXPECT_THAT(error(), AllOf(HasSubstr("2.bin: tensor a is also in"), HasSubstr("1.bin")));
 }
 
 TEST_F(Checkpoint, NamesTheMalformedFile) {

@@ -102,8 +102,9 @@ Tensor<float, 2> in_parts(const AttentionWeights& weights, const Sizes& s, DType
   std::size_t begin = 0;
   for (const std::size_t tokens : parts) {
     Tensor<float, 2> q({tokens, s.heads * s.head_dim}), k({tokens, s.kv_heads * s.head_dim}), v(k), out(q);
-    attention_block(weights, cache.layer, rope, std::span(positions).subspan(begin, tokens),
-                    {.scale = 1.f / std::sqrt(static_cast<float>(s.head_dim)), .offset = begin, .window = window},
+    const CachedSequence sequence{.cache = cache.layer, .begin = 0, .tokens = tokens, .position = begin};
+    attention_block(weights, std::span(&sequence, 1), rope, std::span(positions).subspan(begin, tokens),
+                    {.scale = 1.f / std::sqrt(static_cast<float>(s.head_dim)), .window = window},
                     x.narrow(0, begin, tokens), {q, k, v, out}, y.narrow(0, begin, tokens), ctx);
     begin += tokens;
   }
@@ -145,6 +146,53 @@ TEST(AttentionBlock, HalfPrecisionWeightsAndCaches) {
     }
 }
 
+// Heads of 32 elements fill the blocks of q8_0.
+TEST(AttentionBlock, ACacheOfQ8_0) {
+  const Sizes s{30, 6, 2, 64};
+  const Tensor<float, 2> x = Numbers(9).tensor<2>({20, s.hidden});
+  const AttentionWeights weights = random_attention(DType::f32, s, true);
+  const Rows expected = naive_attention(weights, s, 100.0, 0, rows_of(x));
+  for (const cpu::Kernels* kernels : all_kernels()) {
+    const cpu::Context ctx{.kernels = kernels};
+    const Tensor<float, 2> whole = in_parts(weights, s, DType::q8_0, 0, x, {20}, ctx);
+    const Tensor<float, 2> parts = in_parts(weights, s, DType::q8_0, 0, x, {1, 12, 7}, ctx);
+    const double exact = max_difference(in_parts(weights, s, DType::f32, 0, x, {20}, ctx), expected);
+    EXPECT_LT(max_difference(whole, expected), 0.6) << kernels->name;
+    EXPECT_GT(max_difference(whole, expected), 10 * exact) << kernels->name;
+    EXPECT_EQ(std::memcmp(whole.data(), parts.data(), whole.size() * sizeof(float)), 0);
+  }
+}
+
+// Rows of one x that belong to three sequences at different positions: each gets the bits that it gets alone.
+TEST(AttentionBlock, SeveralSequencesAtOnce) {
+  const Sizes s{30, 6, 2, 32};
+  const Tensor<float, 2> x = Numbers(9).tensor<2>({20, s.hidden});
+  for (const DType dtype : {DType::f32, DType::f16, DType::q8_0}) {
+    const AttentionWeights weights = random_attention(DType::f32, s, true);
+    const Cache a(dtype, s, 24), b(dtype, s, 30), c(dtype, s, 8);
+    const RopeTable rope(s.head_dim, 30, {.theta = 100.f});
+    const auto run = [&](TensorView<const float, 2> rows, std::vector<CachedSequence> sequences,
+                         TensorView<float, 2> y) {
+      std::vector<std::int32_t> positions;
+      for (const CachedSequence& one : sequences)
+        for (std::size_t t = 0; t < one.tokens; ++t) positions.push_back(static_cast<std::int32_t>(one.position + t));
+      const std::size_t n = rows.extent(0);
+      Tensor<float, 2> q({n, s.heads * s.head_dim}), k({n, s.kv_heads * s.head_dim}), v(k), out(q);
+      attention_block(weights, sequences, rope, positions, {.scale = 0.2f}, rows, {q, k, v, out}, y, {});
+    };
+    // The first eleven rows: five tokens of a, six of b; then one of a, two of b, three of c.
+    Tensor<float, 2> y({17, s.hidden}), alone(y);
+    run(x.narrow(0, 0, 11), {{a.layer, 0, 5, 0}, {b.layer, 5, 6, 0}}, y.narrow(0, 0, 11));
+    run(x.narrow(0, 11, 6), {{a.layer, 0, 1, 5}, {b.layer, 1, 2, 6}, {c.layer, 3, 3, 0}}, y.narrow(0, 11, 6));
+    run(x.narrow(0, 0, 5), {{a.layer, 0, 5, 0}}, alone.narrow(0, 0, 5));
+    run(x.narrow(0, 5, 6), {{b.layer, 0, 6, 0}}, alone.narrow(0, 5, 6));
+    run(x.narrow(0, 11, 1), {{a.layer, 0, 1, 5}}, alone.narrow(0, 11, 1));
+    run(x.narrow(0, 12, 2), {{b.layer, 0, 2, 6}}, alone.narrow(0, 12, 2));
+    run(x.narrow(0, 14, 3), {{c.layer, 0, 3, 0}}, alone.narrow(0, 14, 3));
+    EXPECT_EQ(std::memcmp(y.data(), alone.data(), y.size() * sizeof(float)), 0) << name(dtype);
+  }
+}
+
 TEST(AttentionBlock, MayWriteOverItsInput) {
   const Sizes s{24, 4, 2, 6};
   const AttentionWeights weights = random_attention(DType::f32, s, false);
@@ -154,7 +202,9 @@ TEST(AttentionBlock, MayWriteOverItsInput) {
   const RopeTable rope(s.head_dim, 6, {.theta = 100.f});
   const std::vector<std::int32_t> positions{0, 1, 2, 3, 4, 5};
   Tensor<float, 2> q({6, 24}), k({6, 12}), v(k), out(q);
-  attention_block(weights, cache.layer, rope, positions, {.scale = 1.f / std::sqrt(6.f)}, x, {q, k, v, out}, x, {});
+  const CachedSequence sequence{.cache = cache.layer, .begin = 0, .tokens = 6, .position = 0};
+  attention_block(weights, std::span(&sequence, 1), rope, positions, {.scale = 1.f / std::sqrt(6.f)}, x, {q, k, v, out},
+                  x, {});
   EXPECT_EQ(std::memcmp(x.data(), expected.data(), x.size() * sizeof(float)), 0);
 }
 
@@ -167,7 +217,9 @@ TEST(AttentionBlock, StoresWhatTheCacheSays) {
   const RopeTable rope(s.head_dim, 9, {.theta = 100.f});
   const std::vector<std::int32_t> positions{0, 1, 2, 3};
   Tensor<float, 2> q({4, 24}), k({4, 12}), v(k), out(q), y({4, 24});
-  attention_block(weights, cache.layer, rope, positions, {.scale = 1.f / std::sqrt(6.f)}, x, {q, k, v, out}, y, {});
+  const CachedSequence sequence{.cache = cache.layer, .begin = 0, .tokens = 4, .position = 0};
+  attention_block(weights, std::span(&sequence, 1), rope, positions, {.scale = 1.f / std::sqrt(6.f)}, x, {q, k, v, out},
+                  y, {});
   Rows keys = naive_linear(rows_of(x), weights.k, weights.k_bias);
   naive_rope(keys, 6, 100.0);
   const Rows values = naive_linear(rows_of(x), weights.v, weights.v_bias);

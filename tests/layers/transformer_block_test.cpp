@@ -35,7 +35,9 @@ class TransformerBlock : public testing::Test {
   DecoderLayerBuffers buffers() { return {normed, attention_buffers(), gate, up}; }
   AttentionBuffers attention_buffers() { return {q, k, v, out}; }
   void run(TensorView<float, 2> values, const Tap* tap = nullptr) {
-    transformer_block(weights, cache, rope, positions, params, buffers(), values, tap, "model.layers.7", {});
+    const CachedSequence sequence{.cache = cache, .begin = 0, .tokens = tokens, .position = 0};
+    transformer_block(weights, std::span(&sequence, 1), rope, positions, params, buffers(), values, tap,
+                      "model.layers.7", {});
   }
 
   DecoderLayerWeights weights = random_layer();
@@ -78,7 +80,8 @@ Tensor<float, 2> floats_of(const Rows& rows) {
 TEST_F(TransformerBlock, AddsBothHalvesToItsInput) {
   Rows expected = rows_of(x);
   Tensor<float, 2> part({tokens, hidden});
-  attention_block(weights.attention, cache, rope, positions, params.attention,
+  const CachedSequence sequence{.cache = cache, .begin = 0, .tokens = tokens, .position = 0};
+  attention_block(weights.attention, std::span(&sequence, 1), rope, positions, params.attention,
                   floats_of(naive_norm(expected, weights.attention_norm, 1e-5)), attention_buffers(), part, {});
   for (std::size_t t = 0; t < tokens; ++t)
     for (std::size_t i = 0; i < hidden; ++i) expected[t][i] += static_cast<double>(part(t, i));

@@ -13,16 +13,22 @@
 namespace weft_tests {
 
 inline std::atomic<std::size_t> allocations{0};
+inline std::atomic<std::size_t> allocated_bytes{0};  // all together, also what was freed
+
+inline void count_allocation(std::size_t bytes) noexcept {
+  allocations.fetch_add(1, std::memory_order_relaxed);
+  allocated_bytes.fetch_add(bytes, std::memory_order_relaxed);
+}
 
 }  // namespace weft_tests
 
 // Not inlined, or GCC takes free() for the wrong partner of new.
 WEFT_NO_INLINE void* operator new(std::size_t bytes, const std::nothrow_t&) noexcept {
-  weft_tests::allocations.fetch_add(1, std::memory_order_relaxed);
+  weft_tests::count_allocation(bytes);
   return std::malloc(bytes != 0 ? bytes : 1);
 }
 WEFT_NO_INLINE void* operator new(std::size_t bytes, std::align_val_t align, const std::nothrow_t&) noexcept {
-  weft_tests::allocations.fetch_add(1, std::memory_order_relaxed);
+  weft_tests::count_allocation(bytes);
   const auto unit = static_cast<std::size_t>(align);
   return std::aligned_alloc(unit, (bytes + unit) / unit * unit);
 }

@@ -16,9 +16,12 @@ using weft_tests::message_of;
 constexpr DecoderConfig config{.layers = 3, .heads = 4, .kv_heads = 2, .head_dim = 10};
 
 TEST(KvCache, LaysOutEveryLayerApart) {
-  for (const DType dtype : {DType::f32, DType::f16, DType::bf16}) {
-    const KvCache cache(config, 7, dtype);
-    const std::size_t tensor = bytes_of(dtype, 7 * 20);
+  for (const DType dtype : {DType::f32, DType::f16, DType::bf16, DType::q8_0}) {
+    DecoderConfig sizes = config;
+    sizes.head_dim = dtype == DType::q8_0 ? 32 : 10;
+    const KvCache cache(sizes, 7, dtype);
+    const std::size_t tensor = bytes_of(dtype, 7 * 2 * sizes.head_dim);
+    EXPECT_EQ(cache.dtype(), dtype);
     EXPECT_EQ(cache.context(), 7u);
     EXPECT_GE(cache.bytes(), 6 * tensor);
     EXPECT_LT(cache.bytes(), 6 * (tensor + alignment));
@@ -28,7 +31,7 @@ TEST(KvCache, LaysOutEveryLayerApart) {
       EXPECT_EQ(layer.dtype, dtype);
       EXPECT_EQ(layer.kv_heads, 2u);
       EXPECT_EQ(layer.context, 7u);
-      EXPECT_EQ(layer.head_dim, 10u);
+      EXPECT_EQ(layer.head_dim, sizes.head_dim);
       for (const std::byte* part : {layer.k, layer.v}) {
         EXPECT_EQ(reinterpret_cast<std::uintptr_t>(part) % alignment, 0u);
         EXPECT_GE(part, end);
@@ -64,7 +67,9 @@ TEST(KvCache, TakesPagesWhenTheyAreTouched) {
 TEST(KvCache, RefusesWhatItCannotHold) {
   for (const DType dtype : {DType::i8, DType::u8, DType::i32, DType::i64, DType::f64, DType::boolean})
     EXPECT_EQ(message_of<UnsupportedError>([&] { KvCache(config, 5, dtype); }),
-              "key/value cache: element type " + std::string(name(dtype)) + " (f32, f16 and bf16 are supported)");
+              "key/value cache: element type " + std::string(name(dtype)) + " (f32, f16, bf16 and q8_0 are supported)");
+  EXPECT_EQ(message_of<UnsupportedError>([&] { KvCache(config, 5, DType::q8_0); }),
+            "key/value cache: heads of 10 elements do not fill blocks of q8_0, which hold 32");
   EXPECT_THROW(KvCache(config, std::numeric_limits<std::size_t>::max() / 2, DType::f32), ShapeError);
   EXPECT_THROW(KvCache(config, std::size_t{1} << 52, DType::f16), std::bad_alloc);
 }

@@ -2,10 +2,14 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
+#include <memory>
 #include <set>
 #include <stop_token>
 #include <thread>
 #include <vector>
+
+#include <weft/models/batch.hpp>
 
 #include "allocations.hpp"
 #include "fixtures.hpp"
@@ -140,6 +144,18 @@ TEST(QuantizedWeights, SameBitsForAnyChunkThreadsAndDivision) {
         EXPECT_TRUE(same_bits(whole, all_logits(two, prompt, {.chunk = chunk})));
     }
   }
+}
+
+TEST(BlockedCache, StaysCloseAndGivesTheSameBitsForAnyChunk) {
+  const CausalLM model = load_causal_lm(WEFT_MODELS_DIR "/tales", {.threads = 2, .tokenizer = false});
+  const std::vector<TokenId> prompt = some_ids(90, 4096);
+  const std::vector<float> exact = all_logits(model, prompt, {}),
+                           whole = all_logits(model, prompt, {.cache = DType::q8_0});
+  const float difference = max_difference(whole, exact);
+  EXPECT_GT(difference, 0.f);
+  EXPECT_LT(difference, 0.3f);
+  for (const std::size_t chunk : {1u, 7u, 64u})
+    EXPECT_TRUE(same_bits(whole, all_logits(model, prompt, {.cache = DType::q8_0, .chunk = chunk}))) << chunk;
 }
 
 INSTANTIATE_TEST_SUITE_P(Fixtures, Parity, testing::ValuesIn(fixture_names()),
@@ -333,7 +349,7 @@ TEST(Session, RefusesOptionsOutOfRange) {
             "Session: chunk is 0, expected at least one token");
   for (const DType dtype : {DType::i8, DType::f64})
     EXPECT_EQ(message_of<UnsupportedError>([&] { Session(model, {.cache = dtype}); }),
-              "key/value cache: element type " + std::string(name(dtype)) + " (f32, f16 and bf16 are supported)");
+              "key/value cache: element type " + std::string(name(dtype)) + " (f32, f16, bf16 and q8_0 are supported)");
 }
 
 TEST(Session, AllocatesNothingPerToken) {
@@ -355,6 +371,94 @@ TEST(Session, AllocatesNothingPerToken) {
         session.forward(prompt);
         EXPECT_EQ(allocations.load(), before) << name << ", " << threads << " threads";
       }
+}
+
+/// Counts how often threads are called together and wait for each other.
+class CountingExecutor final : public Executor {
+ public:
+  std::size_t concurrency() const noexcept override { return pool_.concurrency(); }
+  void run(std::size_t tasks, FunctionRef<void(std::size_t)> task) override {
+    ++runs;
+    pool_.run(tasks, task);
+  }
+  std::size_t runs = 0;
+
+ private:
+  ThreadPool pool_{2};
+};
+
+TEST(Session, ThreadsMeetAtMostFiveTimesALayer) {
+  for (const DType weights : {DType::bf16, DType::q8_0, DType::q4_k}) {
+    const auto executor = std::make_shared<CountingExecutor>();
+    const CausalLM model =
+        load_causal_lm(WEFT_MODELS_DIR "/tales", {.weights = weights, .executor = executor, .tokenizer = false});
+    Session session(model, {.context = 512});
+    session.forward(some_ids(400, 90));
+    const std::size_t layers = model.config().layers;
+    const TokenId id = 5;
+    executor->runs = 0;
+    session.forward(std::span(&id, 1));
+    EXPECT_LE(executor->runs, 5 * layers + 1) << name(weights);
+    EXPECT_GE(executor->runs, 4 * layers + 1) << name(weights) << ": nothing runs in parallel";
+    executor->runs = 0;
+    session.forward(some_ids(100, 90));
+    EXPECT_LE(executor->runs, 12 * layers + 1) << name(weights) << ", a prompt";
+  }
+}
+
+/// What the products of a set of kernels read of weights, panel by panel.
+struct WeightTraffic {
+  static inline std::size_t bytes = 0;
+  static inline cpu::I8Weights weights{};
+
+  static void direct(const cpu::TileArgs& args) noexcept {
+    bytes += bytes_of(DType::q8_0, args.k) * panel_rows;
+    weights.direct(args);
+  }
+};
+
+TEST(Session, ATokenReadsEveryWeightOnce) {
+  cpu::Kernels kernels = cpu::best_kernels();
+  WeightTraffic::weights = kernels.i8.weights[0];
+  kernels.i8.weights[0].direct = WeightTraffic::direct;
+  const CausalLM model = load_causal_lm(
+      WEFT_MODELS_DIR "/tales", {.weights = DType::q8_0, .threads = 1, .tokenizer = false, .kernels = &kernels});
+  const DecoderConfig& c = model.config();
+  const std::size_t multiplied =
+      c.layers * (2 * c.query() * c.hidden + 2 * c.key_value() * c.hidden + 3 * c.intermediate * c.hidden) +
+      c.vocab * c.hidden;
+  Session session(model);
+  const TokenId id = 5;
+  WeightTraffic::bytes = 0;
+  session.forward(std::span(&id, 1));
+  EXPECT_EQ(WeightTraffic::bytes, bytes_of(DType::q8_0, multiplied));
+  if (kernels.i8.direct_tokens < 2) return;
+  // Two sessions of a batch read them once as well.
+  Session other(model);
+  Batch batch(model, {.sequences = 2});
+  WeightTraffic::bytes = 0;
+  const std::array<BatchEntry, 2> entries{BatchEntry{&session, std::span(&id, 1)},
+                                          BatchEntry{&other, std::span(&id, 1)}};
+  batch.forward(entries);
+  EXPECT_EQ(WeightTraffic::bytes, bytes_of(DType::q8_0, multiplied));
+}
+
+TEST(Batch, AllocatesNothingPerStep) {
+  const CausalLM model =
+      load_causal_lm(WEFT_MODELS_DIR "/tales", {.weights = DType::q8_0, .threads = 2, .tokenizer = false});
+  std::vector<std::unique_ptr<Session>> sessions;
+  std::vector<BatchEntry> entries;
+  const std::vector<TokenId> prompt = some_ids(40, 90), token{5};
+  for (int i = 0; i < 4; ++i) {
+    sessions.push_back(std::make_unique<Session>(model, SessionOptions{.context = 128, .cache = DType::q8_0}));
+    entries.push_back({sessions.back().get(), prompt});
+  }
+  Batch batch(model);
+  batch.forward(entries);
+  const std::size_t before = allocations.load();
+  for (BatchEntry& entry : entries) entry.tokens = token;
+  for (int step = 0; step < 40; ++step) batch.forward(entries);
+  EXPECT_EQ(allocations.load(), before);
 }
 
 TEST(Session, ManyShareAModelOnSeveralThreads) {

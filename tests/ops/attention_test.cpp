@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstddef>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include <gtest/gtest.h>
@@ -247,6 +248,88 @@ TEST_P(Attention, ManyBlocksOfKeys) {
   }
 }
 
+TEST_P(Attention, SpansOfALongCacheAreMergedInTheirOrder) {
+  ThreadPool two(2), five(5);
+  const auto check = [&]<class T>(T, std::size_t tokens, std::size_t keys, const AttentionParams& given) {
+    const Inputs<T> in(tokens, keys, 6, 2, 24);
+    AttentionParams params = given;
+    params.offset = keys - tokens;
+    expect_reference(ctx, in, params);
+    const auto alone = run(ctx, in, params);
+    for (ThreadPool* pool : {&two, &five}) {
+      cpu::Context threaded = ctx;
+      threaded.executor = pool;
+      EXPECT_TRUE(same_bits(run(threaded, in, params).elements(), alone.elements())) << tokens << " of " << keys;
+    }
+  };
+  for (const std::size_t keys : {512u, 513u, 1600u})
+    for (const std::size_t tokens : {1u, 3u}) {
+      check(float{}, tokens, keys, {.scale = usual_scale(24)});
+      check(bfloat16{}, tokens, keys, {.scale = usual_scale(24), .window = 700});
+    }
+  check(half{}, 1, 2000, {.scale = usual_scale(24), .window = 3});
+  check(half{}, 40, 1100, {.scale = usual_scale(24)});
+}
+
+TEST_P(Attention, ABlockedCache) {
+  ThreadPool pool(3);
+  for (const std::size_t head_dim : {32u, 64u, 96u, 320u})
+    for (const std::size_t keys : {1u, 15u, 64u, 700u}) {
+      const std::size_t tokens = std::min<std::size_t>(keys, 5);
+      const Inputs<> in(tokens, keys, 4, 2, head_dim);
+      std::vector<BlockQ8_0> k(keys * 2 * head_dim / 32), v(k.size());
+      Inputs<> decoded(tokens, keys, 4, 2, head_dim);
+      for (std::size_t i = 0; i < k.size(); ++i) {
+        encode(in.k.data() + i * 32, k[i]);
+        encode(in.v.data() + i * 32, v[i]);
+        decode(k[i], decoded.k.data() + i * 32);
+        decode(v[i], decoded.v.data() + i * 32);
+      }
+      const AttentionParams params{.scale = usual_scale(head_dim), .offset = keys - tokens};
+      Tensor<float, 3> out(in.q.extents());
+      cpu::Context threaded = ctx;
+      threaded.executor = &pool;
+      const auto cache = [&](const std::vector<BlockQ8_0>& blocks) {
+        return TensorView<const std::uint8_t, 3>(reinterpret_cast<const std::uint8_t*>(blocks.data()),
+                                                 {keys, 2, head_dim / 32 * sizeof(BlockQ8_0)});
+      };
+      attention<BlockQ8_0>(in.q.view(), cache(k), cache(v), out.view(), params, threaded);
+      EXPECT_TRUE(same_bits(out.elements(), run(ctx, decoded, params).elements())) << head_dim << " " << keys;
+    }
+}
+
+TEST_P(Attention, SequencesOfABatchGetTheBitsTheyGetAlone) {
+  ThreadPool pool(3);
+  std::vector<Inputs<half>> inputs;
+  std::vector<AttentionParams> params;
+  std::vector<Tensor<float, 3>> alone;
+  for (const auto& [tokens, keys] :
+       {std::pair<std::size_t, std::size_t>{1, 700}, {40, 40}, {3, 90}, {1, 1}, {120, 130}}) {
+    inputs.emplace_back(tokens, keys, 6, 2, 40);
+    params.push_back({.scale = usual_scale(40), .offset = keys - tokens, .window = keys == 90 ? 20u : 0u});
+    alone.push_back(run(ctx, inputs.back(), params.back()));
+  }
+  for (const bool threads : {false, true})
+    for (const std::size_t count : {5u, 1u, 3u}) {
+      std::vector<Tensor<float, 3>> out;
+      std::vector<AttentionSequence<half>> sequences;
+      for (std::size_t i = 0; i < count; ++i) out.emplace_back(alone[i].extents());
+      for (std::size_t i = 0; i < count; ++i)
+        sequences.push_back({inputs[i].q, inputs[i].k, inputs[i].v, out[i], params[i]});
+      cpu::Context threaded = ctx;
+      if (threads) threaded.executor = &pool;
+      attention(std::span<const AttentionSequence<half>>(sequences), threaded);
+      for (std::size_t i = 0; i < count; ++i)
+        EXPECT_TRUE(same_bits(out[i].elements(), alone[i].elements())) << i << " of " << count;
+    }
+  attention(std::span<const AttentionSequence<half>>{}, ctx);
+  const Inputs<half> other(1, 1, 2, 2, 16);
+  Tensor<float, 3> out({1, 2, 16}), first(alone[0].extents());
+  const std::vector<AttentionSequence<half>> mixed{{inputs[0].q, inputs[0].k, inputs[0].v, first, params[0]},
+                                                   {other.q, other.k, other.v, out, params[3]}};
+  EXPECT_THROW(attention(std::span<const AttentionSequence<half>>(mixed), ctx), ShapeError) << "another head_dim";
+}
+
 TEST_P(Attention, LayoutsOfTheCacheGiveTheSameBits) {
   const auto check = [&]<class T>(T) {
     const Inputs<T> in(9, 100, 6, 3, 20);
@@ -410,7 +493,7 @@ void expect_native_attention(cpu::Context ctx, std::size_t heads, std::size_t kv
   ctx.compute = Compute::native;
   attention(q, k, v, whole, params, ctx);
   for (std::size_t i = 0; i < whole.size(); ++i) ASSERT_NEAR(whole.data()[i], in_float.data()[i], 0.02) << i;
-  if (std::is_same_v<K, bfloat16> && ctx.kernels->attention_bf16_native) {
+  if (std::is_same_v<K, bfloat16> && ctx.kernels->attention.bf16_native) {
     EXPECT_FALSE(same_bits(whole.elements(), in_float.elements()));
   } else {
     EXPECT_TRUE(same_bits(whole.elements(), in_float.elements()));

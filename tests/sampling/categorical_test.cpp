@@ -43,13 +43,43 @@ TEST(SampleCategorical, FollowsTheDistributionOverManyBlocks) {
 
 TEST(SampleCategorical, IsTheInverseOfTheCumulativeDistribution) {
   const std::vector<float> weights{0.5f, 0.f, 1.f, 0.5f};
-  EXPECT_EQ(detail::pick_weighted(weights, 0.0).index, 0u);
-  EXPECT_EQ(detail::pick_weighted(weights, 0.25 - 0x1p-50).index, 0u);
-  EXPECT_EQ(detail::pick_weighted(weights, 0.25).index, 2u);
-  EXPECT_EQ(detail::pick_weighted(weights, 0.75 - 0x1p-50).index, 2u);
-  EXPECT_EQ(detail::pick_weighted(weights, 0.75).index, 3u);
-  EXPECT_EQ(detail::pick_weighted(weights, 1.0 - 0x1p-53).index, 3u);
-  EXPECT_EQ(detail::pick_weighted(weights, 0.5).probability, 0.5f);
+  std::vector<std::uint64_t> block_units;
+  const auto pick = [&](double u, float lowest = 0.f) {
+    return detail::pick_weighted(cpu::best_sampling_kernels(), weights, lowest, u, block_units);
+  };
+  EXPECT_EQ(pick(0.0).index, 0u);
+  EXPECT_EQ(pick(0.25 - 0x1p-50).index, 0u);
+  EXPECT_EQ(pick(0.25).index, 2u);
+  EXPECT_EQ(pick(0.75 - 0x1p-50).index, 2u);
+  EXPECT_EQ(pick(0.75).index, 3u);
+  EXPECT_EQ(pick(1.0 - 0x1p-53).index, 3u);
+  EXPECT_EQ(pick(0.5).probability, 0.5f);
+  EXPECT_EQ(pick(0.0, 0.75f).index, 2u);
+  EXPECT_EQ(pick(1.0 - 0x1p-53, 0.75f).index, 2u);
+  EXPECT_EQ(pick(0.5, 0.75f).probability, 1.f);
+}
+
+TEST(SampleCategorical, IsThatInverseOverManyBlocks) {
+  Philox rng(3);
+  std::vector<std::uint64_t> block_units;
+  for (const std::size_t size : {1u, 255u, 256u, 257u, 512u, 1000u, 5000u}) {
+    std::vector<float> weights(size);
+    for (float& w : weights) w = uniform_float(rng);
+    for (const float lowest : {0.f, 0.5f}) {
+      weights[rng() % size] = 1.f;
+      std::uint64_t total = 0;
+      for (const float w : weights) total += w >= lowest ? count_units(w) : 0;
+      for (int round = 0; round < 50; ++round) {
+        const double u = uniform_double(rng);
+        const auto target = static_cast<std::uint64_t>(u * static_cast<double>(total));
+        std::size_t expected = 0;
+        for (std::uint64_t sum = 0;; ++expected)
+          if (weights[expected] >= lowest && (sum += count_units(weights[expected])) > target) break;
+        for (const cpu::SamplingKernels* kernels : every_kernels())
+          ASSERT_EQ(detail::pick_weighted(*kernels, weights, lowest, u, block_units).index, expected) << size;
+      }
+    }
+  }
 }
 
 TEST(SampleCategorical, TakesOneUniformDouble) {

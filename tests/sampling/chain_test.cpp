@@ -11,6 +11,8 @@
 #include <thread>
 #include <vector>
 
+#include <weft/core/half.hpp>
+
 #include "reference.hpp"
 
 namespace {
@@ -151,7 +153,8 @@ TEST(Sampler, AgreesWithTheFreeFunctions) {
   Philox logits_rng(56);
   const std::vector<float> logits = random_logits(logits_rng, 500, 6.f);
   std::vector<float> weights(logits.size());
-  detail::weigh(logits, *std::ranges::max_element(logits), 1.f, weights);
+  const float max = *std::ranges::max_element(logits);
+  cpu::best_sampling_kernels().weigh(logits.data(), logits.size(), max, 1.f, weights.data());
   Philox a(99);
   Philox b(99);
   Philox c(99);
@@ -260,6 +263,87 @@ TEST(Sampler, GivesTheRecordedTokens) {
   for (std::size_t c = 0; c < cases.size(); ++c) {
     Sampler sampler(cases[c].params, logits.size());
     EXPECT_EQ(draw_ids(sampler, logits, 16), cases[c].ids) << "case " << c;
+  }
+}
+
+// The vocabulary of Llama 3, with logits as flat as they come, peaked, with one certain token, rounded to bfloat16
+// (many ties), all equal, partly banned, and all but one banned; and odd vocabularies.
+std::vector<std::vector<float>> many_rows() {
+  Philox rng(61);
+  std::vector<std::vector<float>> rows;
+  for (const std::size_t vocab : {1u, 2u, 31u, 33u, 1000u, 128256u}) {
+    for (int kind = 0; kind < 7; ++kind) {
+      std::vector<float> row(vocab);
+      for (float& x : row) {
+        x = static_cast<float>(normal_double(rng) * (kind == 1 ? 3.0 : 1.0));
+        if (kind == 3) x = static_cast<float>(bfloat16(x));
+        if (kind == 4) x = 2.f;
+        if ((kind == 5 && rng() % 3 != 0) || kind == 6) x = -infinity;
+      }
+      if (kind == 2) row[rng() % vocab] = 30.f;
+      row[rng() % vocab] = 3.f;
+      rows.push_back(std::move(row));
+    }
+  }
+  return rows;
+}
+
+const std::vector<SamplingParams> many_params{{},
+                                              {.temperature = 0.f},
+                                              {.temperature = 0.8f},
+                                              {.top_k = 40},
+                                              {.top_k = 3000},
+                                              {.top_p = 0.9f},
+                                              {.temperature = 0.8f, .top_p = 0.95f},
+                                              {.min_p = 0.05f},
+                                              {.temperature = 1.2f, .top_k = 500, .top_p = 0.8f, .min_p = 0.01f}};
+
+TEST(Sampler, EveryInstructionSetGivesTheSameBits) {
+  for (const std::vector<float>& row : many_rows()) {
+    for (const SamplingParams& params : many_params) {
+      Sampler portable(params, row.size(), {}, 0, cpu::sampling_kernels_for(cpu::Isa::generic));
+      std::array<Sampler::Draw, 4> expected;
+      for (Sampler::Draw& draw : expected) draw = portable(row);
+      for (const cpu::SamplingKernels* kernels : every_kernels()) {
+        Sampler sampler(params, row.size(), {}, 0, *kernels);
+        for (const Sampler::Draw& draw : expected) {
+          const Sampler::Draw found = sampler(row);
+          ASSERT_EQ(found.id, draw.id);
+          ASSERT_EQ(found.probability, draw.probability);
+          ASSERT_EQ(found.log_probability, draw.log_probability);
+        }
+      }
+    }
+  }
+}
+
+TEST(Sampler, DrawsByTheDefinition) {
+  // The whole chain written out: a full sort for every filter, then the sum in order of the id.
+  for (const std::vector<float>& row : many_rows()) {
+    for (const SamplingParams& params : many_params) {
+      if (params.temperature == 0.f) continue;
+      std::vector<float> weights(row.size());
+      const float max = *std::ranges::max_element(row);
+      cpu::best_sampling_kernels().weigh(row.data(), row.size(), max, params.temperature, weights.data());
+      const auto keep = [&](const std::vector<bool>& kept) {
+        for (std::size_t i = 0; i < weights.size(); ++i) weights[i] = kept[i] ? weights[i] : 0.f;
+      };
+      if (params.top_k != 0) keep(kept_by_top_k(row, params.top_k));
+      if (params.top_p < 1.f) keep(kept_by_top_p(weights, params.top_p));
+      std::uint64_t total = 0;
+      for (float& w : weights) total += count_units(w = w >= params.min_p ? w : 0.f);
+      Philox rng(params.seed);
+      Sampler sampler(params, row.size());
+      for (int round = 0; round < 4; ++round) {
+        const auto target = static_cast<std::uint64_t>(uniform_double(rng) * static_cast<double>(total));
+        std::size_t expected = 0;
+        for (std::uint64_t sum = 0; (sum += count_units(weights[expected])) <= target;) ++expected;
+        const Sampler::Draw draw = sampler(row);
+        ASSERT_EQ(static_cast<std::size_t>(draw.id), expected) << row.size();
+        ASSERT_EQ(draw.probability,
+                  static_cast<float>(static_cast<double>(count_units(weights[expected])) / static_cast<double>(total)));
+      }
+    }
   }
 }
 

@@ -14,11 +14,20 @@
 
 #include <weft/core/rng.hpp>
 #include <weft/core/token_id.hpp>
+#include <weft/cpu/sampling.hpp>
 
 namespace weft_test {
 
 inline constexpr float infinity = std::numeric_limits<float>::infinity();
 inline constexpr float not_a_number = std::numeric_limits<float>::quiet_NaN();
+
+/// Those of every instruction set this processor has.
+inline std::vector<const weft::cpu::SamplingKernels*> every_kernels() {
+  std::vector<const weft::cpu::SamplingKernels*> kernels;
+  for (const weft::cpu::Isa isa : weft::cpu::all_isas)
+    if (weft::cpu::supported(isa)) kernels.push_back(&weft::cpu::sampling_kernels_for(isa));
+  return kernels;
+}
 
 /// Indices in descending order of the value, the lower index first among equals.
 inline std::vector<std::size_t> descending(std::span<const float> values) {

@@ -47,32 +47,53 @@ float any_p(Philox& rng, int kind) {
   }
 }
 
-TEST(KeepTopP, AgreesWithAFullSort) {
-  Philox rng(31);
-  std::vector<detail::WeightAt> scratch;
-  for (int round = 0; round < 8000; ++round) {
-    const std::size_t vocab = 1 + rng() % (round % 10 == 0 ? 4000 : 120);
-    const std::vector<float> weights = any_weights(rng, vocab, round % 8);
-    const float p = any_p(rng, static_cast<int>(rng() % 6));
-    std::vector<float> found = weights;
-    detail::keep_top_p(found, detail::total_units(weights), p, scratch);
-    const std::vector<bool> kept = kept_by_top_p(weights, p);
-    for (std::size_t i = 0; i < vocab; ++i) {
-      const float expected = kept[i] ? weights[i] : 0.f;
+std::vector<float> kept_weights(detail::TopPFinder& finder, const cpu::SamplingKernels& kernels,
+                                std::vector<float> weights, float p) {
+  const std::uint64_t total = kernels.sum_from(weights.data(), weights.size(), 0.f, nullptr);
+  const float lowest = finder.cut(kernels, weights, total, p);
+  for (float& w : weights) w = w >= lowest ? w : 0.f;
+  return weights;
+}
+
+void expect_agreement_with_a_full_sort(const std::vector<float>& weights, float p) {
+  const std::vector<bool> kept = kept_by_top_p(weights, p);
+  detail::TopPFinder finder;
+  for (const cpu::SamplingKernels* kernels : every_kernels()) {
+    const std::vector<float> found = kept_weights(finder, *kernels, weights, p);
+    for (std::size_t i = 0; i < weights.size(); ++i) {
       // A weight that counts as nothing may stay: nothing draws it.
       if (count_units(weights[i]) == 0) continue;
-      ASSERT_EQ(found[i], expected) << "round " << round << ", p " << p << ", token " << i << " of " << vocab;
+      ASSERT_EQ(found[i], kept[i] ? weights[i] : 0.f) << "p " << p << ", token " << i << " of " << weights.size();
     }
   }
 }
 
-TEST(KeepTopP, MovesTheLimitWithTheMass) {
+TEST(TopPFinder, AgreesWithAFullSort) {
+  Philox rng(31);
+  for (int round = 0; round < 4000; ++round) {
+    const std::size_t vocab = 1 + rng() % (round % 10 == 0 ? 4000 : 120);
+    expect_agreement_with_a_full_sort(any_weights(rng, vocab, round % 8), any_p(rng, static_cast<int>(rng() % 6)));
+  }
+}
+
+TEST(TopPFinder, AgreesWithAFullSortOfALargeVocabulary) {
+  Philox rng(36);
+  for (int round = 0; round < 40; ++round) {
+    std::vector<float> weights = any_weights(rng, 20000 + rng() % 3000, round % 8);
+    // Likely ones where the sample does not look, unlikely ones where it does, and the other way round.
+    if (round >= 16)
+      for (std::size_t i = 0; i < weights.size(); ++i) weights[i] *= (i % 5 == 0) == (round < 32) ? 0x1p-9f : 1.f;
+    expect_agreement_with_a_full_sort(weights, any_p(rng, static_cast<int>(rng() % 6)));
+  }
+}
+
+TEST(TopPFinder, MovesTheLimitWithTheMass) {
   // Four equal tokens: a token goes only where the mass before it exceeds p.
   const std::vector<std::pair<float, int>> cases{{0.2f, 1}, {0.25f, 2}, {0.3f, 2}, {0.5f, 3}, {0.74f, 3}, {0.75f, 4}};
+  detail::TopPFinder finder;
   for (const auto& [p, expected] : cases) {
-    std::vector<float> weights(4, 1.f);
-    std::vector<detail::WeightAt> scratch;
-    detail::keep_top_p(weights, detail::total_units(weights), p, scratch);
+    const std::vector<float> weights =
+        kept_weights(finder, cpu::best_sampling_kernels(), std::vector<float>(4, 1.f), p);
     EXPECT_EQ(std::ranges::count(weights, 1.f), expected) << p;
     EXPECT_TRUE(std::ranges::is_sorted(weights, std::greater<>())) << "lower ids stay";
   }

@@ -15,6 +15,11 @@
 #define WEFT_ASSERT(condition) static_cast<void>(0)
 #endif
 
+// WEFT_EXTERN_KERNELS=1, for a whole program: kernels are compiled in one of its files, see cpu/define_kernels.hpp.
+#ifndef WEFT_EXTERN_KERNELS
+#define WEFT_EXTERN_KERNELS 0
+#endif
+
 #if defined(__GNUC__) || defined(__clang__)
 #define WEFT_ALWAYS_INLINE inline __attribute__((always_inline))
 #define WEFT_NO_INLINE __attribute__((noinline))
@@ -40,6 +45,12 @@
 #define WEFT_X86_64 0
 #endif
 
+#if defined(__aarch64__) && defined(__ARM_NEON) && !defined(__AARCH64EB__) && (defined(__GNUC__) || defined(__clang__))
+#define WEFT_AARCH64 1
+#else
+#define WEFT_AARCH64 0
+#endif
+
 // WEFT_BEGIN_TARGET(features) ... WEFT_END_TARGET: code between them is compiled for those features, whatever the
 // flags of the translation unit. Include every standard and intrinsics header before the region, so that no inline
 // function of theirs is first emitted with instructions the rest of the program must not use.
@@ -59,6 +70,21 @@
   WEFT_PRAGMA(GCC diagnostic ignored "-Wuninitialized") \
   WEFT_PRAGMA(GCC diagnostic ignored "-Wmaybe-uninitialized")
 #define WEFT_END_TARGET WEFT_PRAGMA(GCC diagnostic pop) WEFT_PRAGMA(GCC pop_options)
+#endif
+
+// The features of NEON code, without and with the dot products of ARMv8.2. GCC inlines a function only into one that
+// has all of its features, whatever it uses: these are the features of its intrinsics, and all code meant for NEON
+// names them, so that it compiles with any -march and -mcpu.
+#if defined(__clang__)
+#define WEFT_TARGET_NEON "neon"
+#define WEFT_TARGET_NEON_DOT "neon,dotprod"
+#else
+#define WEFT_TARGET_NEON "+nothing+simd"
+#if defined(__ARM_FEATURE_DOTPROD)
+#define WEFT_TARGET_NEON_DOT "+dotprod"
+#else
+#define WEFT_TARGET_NEON_DOT "arch=armv8.2-a+dotprod"
+#endif
 #endif
 
 namespace weft::inline v0 {

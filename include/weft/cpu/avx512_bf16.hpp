@@ -11,7 +11,8 @@ WEFT_BEGIN_TARGET("avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx512bf16,avx2
 // The AVX-512 set with int8 and with bfloat16 dot products: two products a lane and instruction, added in float.
 namespace weft::inline v0::cpu::avx512_bf16 {
 
-#include <weft/cpu/kernels/use_avx512.inl>
+namespace vec = avx512;
+#include <weft/cpu/kernels/use_vec.inl>
 
 inline constexpr std::size_t bf16_tokens = 12;
 
@@ -63,7 +64,7 @@ struct TileBf16 {
 class Bf16Products {
  public:
   Bf16Products(std::size_t head_dim, float* scratch) noexcept
-      : head_dim_(head_dim), even_((head_dim + 1) / 2 * 2), out_stride_((head_dim + 15) / 16 * 16) {
+      : head_dim_(head_dim), even_((head_dim + 1) / 2 * 2), out_stride_(attention_padded(head_dim)) {
     auto* at = reinterpret_cast<std::byte*>(scratch);
     const auto take = [&](std::size_t bytes) noexcept { return std::exchange(at, at + bytes); };
     q_ = take(attention_rows * even_ * 2);
@@ -77,7 +78,7 @@ class Bf16Products {
   void scores(const std::byte* k, std::size_t stride, std::size_t count, std::size_t rows, float* to) noexcept {
     for (std::size_t key = 0; key < attention_block; key += panel_rows) {
       const std::size_t here = count < key ? 0 : count - key < panel_rows ? count - key : panel_rows;
-      avx512::interleave(k + key * stride * 2, stride * 2, here, head_dim_ * 2, 0, keys_ + key * (even_ / 2));
+      avx512::interleave(k + key * stride, stride, here, head_dim_ * 2, 0, keys_ + key * (even_ / 2));
     }
     multiply(keys_, even_, attention_block, q_, rows, nullptr, to, attention_block);
   }
@@ -91,7 +92,7 @@ class Bf16Products {
       const __mmask16 there = avx512::first(left < width ? left : width);
       const auto widened = [&](std::size_t key) noexcept {
         if (key >= count || (key_mask && !key_mask[key])) return _mm512_setzero_si512();
-        return _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(there, v + (key * stride + d) * 2));
+        return _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(there, v + key * stride + d * 2));
       };
       std::uint32_t* to = values_ + d / panel_rows * (attention_block / 2) * panel_rows + d % panel_rows;
       for (std::size_t key = 0; key < attention_block; key += 2, to += panel_rows)
@@ -135,10 +136,9 @@ class Bf16Products {
   std::uint32_t* values_;  // panels of elements of a head
 };
 
-inline void attention_native(const AttentionArgs& a, std::size_t kv_head, std::size_t token_begin,
-                             std::size_t token_end, float* scratch) noexcept {
+inline void attend_native(const AttentionArgs& a, const AttentionTask& task, float* state, float* scratch) noexcept {
   Bf16Products products(a.head_dim, scratch + attention_row_floats(a.head_dim));
-  avx512::attention_with(a, sizeof(bfloat16), products, kv_head, token_begin, token_end, scratch);
+  avx512::attend_with(a, products, task, state, scratch);
 }
 
 inline constexpr Kernels table = [] {
@@ -146,7 +146,7 @@ inline constexpr Kernels table = [] {
   kernels.name = "avx512_bf16";
   kernels.bf16 = {.most = bf16_tokens, .elements = 2, .bytes = 4, .pack = pack_bf16};
   kernels.tile_bf16 = tiles<TilePanels<TileBf16>, bf16_tokens>;
-  kernels.attention_bf16_native = attention_native;
+  kernels.attention.bf16_native = attend_native;
   return kernels;
 }();
 

@@ -11,7 +11,8 @@ WEFT_BEGIN_TARGET("avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx2,fma,f16c")
 // The AVX-512 set with int8 dot products: four products of unsigned weights and signed tokens a lane and instruction.
 namespace weft::inline v0::cpu::avx512_vnni {
 
-#include <weft/cpu/kernels/use_avx512.inl>
+namespace vec = avx512;
+#include <weft/cpu/kernels/use_vec.inl>
 
 inline constexpr std::size_t i8_tokens = 6;
 inline constexpr std::size_t i8_direct_tokens = 2;

@@ -1,84 +1,22 @@
 #pragma once
 
-#include <array>
-
-#include <weft/core/config.hpp>
-
-#if WEFT_X86_64
-#include <cpuid.h>
-#endif
-
 #include <weft/core/error.hpp>
-#include <weft/cpu/avx2.hpp>
-#include <weft/cpu/avx512.hpp>
-#include <weft/cpu/avx512_bf16.hpp>
-#include <weft/cpu/avx512_vnni.hpp>
-#include <weft/cpu/generic.hpp>
+#include <weft/cpu/isa.hpp>
+#include <weft/cpu/kernel_table.hpp>
 #include <weft/cpu/kernels.hpp>
 
 namespace weft::inline v0::cpu {
-
-/// The instruction sets weft has kernels for, each a superset of the one before.
-enum class Isa : unsigned char { generic, avx2, avx512, avx512_vnni, avx512_bf16 };
-
-inline constexpr std::array<Isa, 5> all_isas{Isa::generic, Isa::avx2, Isa::avx512, Isa::avx512_vnni, Isa::avx512_bf16};
-
-namespace detail {
-
-#if WEFT_X86_64
-// The two features that clang's __builtin_cpu_supports does not know; the wider registers they need are checked there.
-inline bool has_f16c() noexcept {
-  unsigned a = 0, b = 0, c = 0, d = 0;
-  return __get_cpuid(1, &a, &b, &c, &d) && (c & (1u << 29));
-}
-inline bool has_avx512_bf16() noexcept {
-  unsigned a = 0, b = 0, c = 0, d = 0;
-  return __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a & (1u << 5));
-}
-#endif
-
-}  // namespace detail
-
-/// Whether this processor (and its operating system) can run the kernels of an instruction set.
-inline bool supported(Isa isa) noexcept {
-#if WEFT_X86_64
-  const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && detail::has_f16c();
-  const bool avx512 = avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-                      __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
-  const bool vnni = avx512 && __builtin_cpu_supports("avx512vnni");
-  switch (isa) {
-    case Isa::generic: return true;
-    case Isa::avx2: return avx2;
-    case Isa::avx512: return avx512;
-    case Isa::avx512_vnni: return vnni;
-    case Isa::avx512_bf16: return vnni && detail::has_avx512_bf16();
-  }
-  return false;
-#else
-  return isa == Isa::generic;
-#endif
-}
 
 /// The kernels of one instruction set. Throws UnsupportedError where the processor does not have it.
 inline const Kernels& kernels_for(Isa isa) {
   if (!supported(isa))
     raise<UnsupportedError>("this processor does not have instruction set number ", static_cast<int>(isa));
-#if WEFT_X86_64
-  if (isa == Isa::avx2) return avx2::table;
-  if (isa == Isa::avx512) return avx512::table;
-  if (isa == Isa::avx512_vnni) return avx512_vnni::table;
-  if (isa == Isa::avx512_bf16) return avx512_bf16::table;
-#endif
-  return generic::table;
+  return detail::kernel_table(isa);
 }
 
 /// The kernels of the best instruction set this processor has.
 inline const Kernels& best_kernels() noexcept {
-  static const Kernels& best = []() -> const Kernels& {
-    for (std::size_t i = all_isas.size(); i-- > 0;)
-      if (supported(all_isas[i])) return kernels_for(all_isas[i]);
-    return generic::table;
-  }();
+  static const Kernels& best = detail::kernel_table(best_isa());
   return best;
 }
 

@@ -7,8 +7,9 @@
 #include <weft/core/half.hpp>
 #include <weft/core/layout.hpp>
 
-// What every instruction set provides: one table of functions, filled once per ISA by generic.hpp, avx2.hpp and
-// avx512.hpp from the bodies in kernels/*.inl. Kernels take raw pointers, trust their arguments and never throw.
+// What every instruction set provides: one table of functions, filled once per ISA by generic.hpp, avx2.hpp,
+// avx512.hpp, neon.hpp and those that build on them from the bodies in kernels/*.inl. Kernels take raw pointers, trust
+// their arguments and never throw.
 namespace weft::inline v0 {
 
 /// y = f(x): silu x / (1 + e^-x); gelu x * Phi(x) with the error function; gelu_tanh its tanh form; relu max(x, 0).
@@ -101,17 +102,14 @@ struct I8Kernels {
   std::array<I8Weights, 10> weights;  // in the order of DType, from q8_0 on
 };
 
-/// Attention of the tokens [token_begin, token_end) in the query heads that share one key/value head. Keys are visited
-/// in blocks of attention_block whose borders do not depend on the query, with a running maximum and sum per query
-/// (online softmax; Milakov and Gimelshein 2018, Rabe and Staats 2021), so results do not depend on how queries are
-/// grouped.
+/// One sequence of attention: its queries, keys, values and what changes scores and visibility.
 struct AttentionArgs {
   const float* q;  // (tokens, heads, head_dim): strides q_token, q_head, 1
   std::size_t q_token;
   std::size_t q_head;
-  const void* k;  // (keys, kv_heads, head_dim): strides k_token, k_head, 1
-  std::size_t k_token;
-  std::size_t k_head;
+  const void* k;        // (keys, kv_heads, head_dim)
+  std::size_t k_token;  // bytes
+  std::size_t k_head;   // bytes
   const void* v;
   std::size_t v_token;
   std::size_t v_head;
@@ -130,22 +128,68 @@ struct AttentionArgs {
   const float* alibi_slopes;  // (heads); null: none
 };
 
+/// The keys that a token sees are [attention_first_key, attention_last_key).
+constexpr std::size_t attention_first_key(const AttentionArgs& a, std::size_t token) noexcept {
+  const std::size_t end = a.offset + token + 1;
+  return a.window != 0 && end > a.window ? end - a.window : 0;
+}
+constexpr std::size_t attention_last_key(const AttentionArgs& a, std::size_t token) noexcept {
+  return a.causal && a.offset + token + 1 < a.keys ? a.offset + token + 1 : a.keys;
+}
+
+/// Attention of the tokens [token_begin, token_end) in the query heads that share one key/value head, to the keys
+/// [key_begin, key_end).
+struct AttentionTask {
+  std::size_t kv_head;
+  std::size_t token_begin;
+  std::size_t token_end;
+  std::size_t key_begin;
+  std::size_t key_end;
+};
+
 /// Keys per step of the online softmax.
 inline constexpr std::size_t attention_block = 64;
+/// Keys after which a running softmax begins anew, to be merged with the one before: the unit in which a long cache is
+/// divided among threads.
+inline constexpr std::size_t attention_span = 512;
 /// Query rows (tokens x grouped heads) that share one pass over the keys.
 inline constexpr std::size_t attention_rows = 96;
 
-/// Floats of scratch of one attention task: for its rows of queries, scores and outputs, and for a block of keys and
-/// values.
+/// Floats of a row of queries or outputs.
+constexpr std::size_t attention_padded(std::size_t head_dim) noexcept { return (head_dim + 15) / 16 * 16; }
+/// Floats of what a task leaves of its keys: sums of values (rows, padded), maxima (rows), sums (rows).
+constexpr std::size_t attention_state_floats(std::size_t rows, std::size_t head_dim) noexcept {
+  return (rows * (attention_padded(head_dim) + 2) + 15) / 16 * 16;
+}
+/// Floats of scratch of a task: for its rows of queries, scores and the state of a span, and, after them, for a block
+/// of keys and values.
 constexpr std::size_t attention_row_floats(std::size_t head_dim) noexcept {
-  const std::size_t padded = (head_dim + 15) / 16 * 16;
-  return attention_rows * (2 * padded + attention_block) + (3 * attention_rows + 15) / 16 * 16;
+  return attention_rows * (attention_padded(head_dim) + attention_block) + (attention_rows + 15) / 16 * 16 +
+         attention_state_floats(attention_rows, head_dim);
 }
 constexpr std::size_t attention_scratch(std::size_t head_dim) noexcept {
   const std::size_t padded = (head_dim + 31) / 32 * 32;
   return attention_row_floats(head_dim) + attention_rows * (padded + attention_block) / 2 +
          3 * attention_block * padded;
 }
+
+/// Attention with a running maximum and sum per query (online softmax; Milakov and Gimelshein 2018, Rabe and Staats
+/// 2021). Keys are visited in blocks and spans whose borders do not depend on the query, and spans are merged in their
+/// order, so results do not depend on how queries are grouped nor on who takes which span.
+struct AttentionKernels {
+  /// state = the softmax of a task's rows over its keys; key_begin and key_end are borders of spans, or of all that the
+  /// rows see.
+  using Attend = void (*)(const AttentionArgs&, const AttentionTask&, float* state, float* scratch) noexcept;
+  Attend f32;
+  Attend f16;
+  Attend bf16;
+  Attend bf16_native;  // bfloat16 dot products: queries and probabilities rounded; null where the processor has none
+  Attend q8_0;
+  /// state = the softmax over the keys of `from`, which are later, and its own.
+  void (*merge)(const float* from, std::size_t rows, std::size_t head_dim, float* state) noexcept;
+  /// Writes the outputs of the task whose state this is.
+  void (*finish)(const AttentionArgs&, const AttentionTask&, const float* state) noexcept;
+};
 
 struct Kernels {
   const char* name;
@@ -171,17 +215,7 @@ struct Kernels {
 
   I8Kernels i8;
 
-  void (*attention_f32)(const AttentionArgs&, std::size_t kv_head, std::size_t token_begin, std::size_t token_end,
-                        float* scratch) noexcept;
-  void (*attention_f16)(const AttentionArgs&, std::size_t kv_head, std::size_t token_begin, std::size_t token_end,
-                        float* scratch) noexcept;
-  void (*attention_bf16)(const AttentionArgs&, std::size_t kv_head, std::size_t token_begin, std::size_t token_end,
-                         float* scratch) noexcept;
-
-  /// The same over bfloat16 keys and values with bfloat16 dot products: queries and probabilities rounded to bfloat16,
-  /// sums in float; null where the processor has none.
-  void (*attention_bf16_native)(const AttentionArgs&, std::size_t kv_head, std::size_t token_begin,
-                                std::size_t token_end, float* scratch) noexcept;
+  AttentionKernels attention;
 
   /// y[i] = e^(scale * x[i]) / sum; all of y NaN where x holds NaN. x and y may be the same.
   void (*softmax)(const float* x, std::size_t n, float scale, float* y) noexcept;

@@ -78,6 +78,16 @@ WEFT_ALWAYS_INLINE Vec min(Vec a, Vec b) noexcept { return _mm256_min_ps(a, b); 
 WEFT_ALWAYS_INLINE Vec select_less(Vec a, Vec b, Vec x, Vec y) noexcept {
   return _mm256_blendv_ps(y, x, _mm256_cmp_ps(a, b, _CMP_LT_OQ));
 }
+WEFT_ALWAYS_INLINE std::uint32_t less(Vec a, Vec b) noexcept {
+  return static_cast<std::uint32_t>(_mm256_movemask_ps(_mm256_cmp_ps(a, b, _CMP_LT_OQ)));
+}
+WEFT_ALWAYS_INLINE std::uint32_t unordered(Vec a, Vec b) noexcept {
+  return static_cast<std::uint32_t>(_mm256_movemask_ps(_mm256_cmp_ps(a, b, _CMP_UNORD_Q)));
+}
+WEFT_ALWAYS_INLINE Vec unfused(Vec product) noexcept {
+  asm("" : "+x"(product));
+  return product;
+}
 WEFT_ALWAYS_INLINE Vec abs(Vec a) noexcept { return _mm256_andnot_ps(_mm256_set1_ps(-0.f), a); }
 WEFT_ALWAYS_INLINE Vec round(Vec a) noexcept {
   return _mm256_round_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
@@ -156,6 +166,12 @@ WEFT_ALWAYS_INLINE IntVec set_byte(int value) noexcept { return _mm256_set1_epi8
 WEFT_ALWAYS_INLINE IntVec bit_and(IntVec a, IntVec b) noexcept { return _mm256_and_si256(a, b); }
 WEFT_ALWAYS_INLINE IntVec bit_or(IntVec a, IntVec b) noexcept { return _mm256_or_si256(a, b); }
 WEFT_ALWAYS_INLINE IntVec bit_xor(IntVec a, IntVec b) noexcept { return _mm256_xor_si256(a, b); }
+WEFT_ALWAYS_INLINE IntVec add_ints(IntVec a, IntVec b) noexcept { return _mm256_add_epi32(a, b); }
+WEFT_ALWAYS_INLINE std::uint32_t reduce_add_ints(IntVec v) noexcept {
+  __m128i s = _mm_add_epi32(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v, 1));
+  s = _mm_add_epi32(s, _mm_shuffle_epi32(s, 0x4e));
+  return static_cast<std::uint32_t>(_mm_cvtsi128_si32(_mm_add_epi32(s, _mm_shuffle_epi32(s, 0xb1))));
+}
 WEFT_ALWAYS_INLINE IntVec add_bytes(IntVec a, IntVec b) noexcept { return _mm256_add_epi8(a, b); }
 WEFT_ALWAYS_INLINE IntVec multiply(IntVec a, IntVec b) noexcept { return _mm256_mullo_epi32(a, b); }
 template <int N>
@@ -173,6 +189,7 @@ WEFT_ALWAYS_INLINE IntVec shift_right_signed(IntVec v) noexcept {
 }
 WEFT_ALWAYS_INLINE Vec to_float(IntVec v) noexcept { return _mm256_cvtepi32_ps(v); }
 WEFT_ALWAYS_INLINE Vec as_float(IntVec v) noexcept { return _mm256_castsi256_ps(v); }
+WEFT_ALWAYS_INLINE IntVec as_ints(Vec v) noexcept { return _mm256_castps_si256(v); }
 template <class T>
 WEFT_ALWAYS_INLINE Vec low_element(IntVec v) noexcept {
   if constexpr (std::is_same_v<T, bfloat16>) return as_float(shift_left<16>(v));

@@ -87,6 +87,12 @@ WEFT_ALWAYS_INLINE Vec min(Vec a, Vec b) noexcept { return _mm512_min_ps(a, b); 
 WEFT_ALWAYS_INLINE Vec select_less(Vec a, Vec b, Vec x, Vec y) noexcept {
   return _mm512_mask_mov_ps(y, _mm512_cmp_ps_mask(a, b, _CMP_LT_OQ), x);
 }
+WEFT_ALWAYS_INLINE std::uint32_t less(Vec a, Vec b) noexcept { return _mm512_cmp_ps_mask(a, b, _CMP_LT_OQ); }
+WEFT_ALWAYS_INLINE std::uint32_t unordered(Vec a, Vec b) noexcept { return _mm512_cmp_ps_mask(a, b, _CMP_UNORD_Q); }
+WEFT_ALWAYS_INLINE Vec unfused(Vec product) noexcept {
+  asm("" : "+v"(product));
+  return product;
+}
 WEFT_ALWAYS_INLINE Vec abs(Vec a) noexcept { return _mm512_abs_ps(a); }
 WEFT_ALWAYS_INLINE Vec round(Vec a) noexcept {
   return _mm512_roundscale_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
@@ -170,6 +176,13 @@ WEFT_ALWAYS_INLINE IntVec set_byte(int value) noexcept { return _mm512_set1_epi8
 WEFT_ALWAYS_INLINE IntVec bit_and(IntVec a, IntVec b) noexcept { return _mm512_and_si512(a, b); }
 WEFT_ALWAYS_INLINE IntVec bit_or(IntVec a, IntVec b) noexcept { return _mm512_or_si512(a, b); }
 WEFT_ALWAYS_INLINE IntVec bit_xor(IntVec a, IntVec b) noexcept { return _mm512_xor_si512(a, b); }
+WEFT_ALWAYS_INLINE IntVec add_ints(IntVec a, IntVec b) noexcept { return _mm512_add_epi32(a, b); }
+WEFT_ALWAYS_INLINE std::uint32_t reduce_add_ints(IntVec v) noexcept {
+  const __m256i halves = _mm256_add_epi32(_mm512_castsi512_si256(v), _mm512_extracti64x4_epi64(v, 1));
+  __m128i s = _mm_add_epi32(_mm256_castsi256_si128(halves), _mm256_extracti128_si256(halves, 1));
+  s = _mm_add_epi32(s, _mm_shuffle_epi32(s, 0x4e));
+  return static_cast<std::uint32_t>(_mm_cvtsi128_si32(_mm_add_epi32(s, _mm_shuffle_epi32(s, 0xb1))));
+}
 WEFT_ALWAYS_INLINE IntVec add_bytes(IntVec a, IntVec b) noexcept { return _mm512_add_epi8(a, b); }
 WEFT_ALWAYS_INLINE IntVec multiply(IntVec a, IntVec b) noexcept { return _mm512_mullo_epi32(a, b); }
 template <int N>
@@ -187,6 +200,7 @@ WEFT_ALWAYS_INLINE IntVec shift_right_signed(IntVec v) noexcept {
 }
 WEFT_ALWAYS_INLINE Vec to_float(IntVec v) noexcept { return _mm512_cvtepi32_ps(v); }
 WEFT_ALWAYS_INLINE Vec as_float(IntVec v) noexcept { return _mm512_castsi512_ps(v); }
+WEFT_ALWAYS_INLINE IntVec as_ints(Vec v) noexcept { return _mm512_castps_si512(v); }
 template <class T>
 WEFT_ALWAYS_INLINE Vec low_element(IntVec v) noexcept {
   if constexpr (std::is_same_v<T, bfloat16>) return as_float(shift_left<16>(v));

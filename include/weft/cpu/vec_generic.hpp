@@ -62,6 +62,26 @@ WEFT_ALWAYS_INLINE Vec max(Vec a, Vec b) noexcept { return a > b ? a : b; }
 WEFT_ALWAYS_INLINE Vec min(Vec a, Vec b) noexcept { return a < b ? a : b; }
 /// a < b ? x : y in every lane; y where either is NaN.
 WEFT_ALWAYS_INLINE Vec select_less(Vec a, Vec b, Vec x, Vec y) noexcept { return a < b ? x : y; }
+/// Bit i is set where a[i] < b[i]; where a[i] or b[i] is NaN.
+WEFT_ALWAYS_INLINE std::uint32_t less(Vec a, Vec b) noexcept {
+  const IntVec lanes = (a < b) & IntVec{1, 2, 4, 8};
+  return static_cast<std::uint32_t>(lanes[0] | lanes[1] | lanes[2] | lanes[3]);
+}
+WEFT_ALWAYS_INLINE std::uint32_t unordered(Vec a, Vec b) noexcept {
+  const IntVec lanes = ((a != a) | (b != b)) & IntVec{1, 2, 4, 8};
+  return static_cast<std::uint32_t>(lanes[0] | lanes[1] | lanes[2] | lanes[3]);
+}
+/// A product that the compiler must not fuse with the sum it becomes a part of.
+WEFT_ALWAYS_INLINE Vec unfused(Vec product) noexcept {
+#if WEFT_X86_64
+  asm("" : "+x"(product));
+#elif WEFT_AARCH64
+  asm("" : "+w"(product));
+#else
+  asm("" : "+m"(product));
+#endif
+  return product;
+}
 WEFT_ALWAYS_INLINE Vec abs(Vec a) noexcept { return a < set(0.f) ? -a : a; }
 /// To the nearest integer, ties to even, |a| < 2^22.
 WEFT_ALWAYS_INLINE Vec round(Vec a) noexcept {
@@ -133,6 +153,16 @@ WEFT_ALWAYS_INLINE IntVec set_byte(int value) noexcept {
 WEFT_ALWAYS_INLINE IntVec bit_and(IntVec a, IntVec b) noexcept { return a & b; }
 WEFT_ALWAYS_INLINE IntVec bit_or(IntVec a, IntVec b) noexcept { return a | b; }
 WEFT_ALWAYS_INLINE IntVec bit_xor(IntVec a, IntVec b) noexcept { return a ^ b; }
+/// Modulo 2^32.
+WEFT_ALWAYS_INLINE IntVec add_ints(IntVec a, IntVec b) noexcept {
+  using Unsigned = std::uint32_t __attribute__((vector_size(16)));
+  return reinterpret_cast<IntVec>(reinterpret_cast<Unsigned>(a) + reinterpret_cast<Unsigned>(b));
+}
+WEFT_ALWAYS_INLINE std::uint32_t reduce_add_ints(IntVec v) noexcept {
+  std::uint32_t sum = 0;
+  for (std::size_t i = 0; i < width; ++i) sum += static_cast<std::uint32_t>(v[i]);
+  return sum;
+}
 /// Bytes modulo 256.
 WEFT_ALWAYS_INLINE IntVec add_bytes(IntVec a, IntVec b) noexcept {
   using Bytes = std::uint8_t __attribute__((vector_size(16)));
@@ -160,6 +190,7 @@ WEFT_ALWAYS_INLINE IntVec shift_right_signed(IntVec v) noexcept {
 WEFT_ALWAYS_INLINE Vec to_float(IntVec v) noexcept { return __builtin_convertvector(v, Vec); }
 /// The same bits.
 WEFT_ALWAYS_INLINE Vec as_float(IntVec v) noexcept { return reinterpret_cast<Vec>(v); }
+WEFT_ALWAYS_INLINE IntVec as_ints(Vec v) noexcept { return reinterpret_cast<IntVec>(v); }
 /// The half or bfloat16 in the lower 16 bits of every lane.
 template <class T>
 WEFT_ALWAYS_INLINE Vec low_element(IntVec v) noexcept {
@@ -182,7 +213,7 @@ WEFT_ALWAYS_INLINE IntVec dot(IntVec sum, DotWeights w, const std::int8_t* x) no
 }
 
 /// The bits of the smallest power of two p in [2^-60, 2^60] with |x| <= 127 p for all x up to `largest`.
-WEFT_ALWAYS_INLINE std::int32_t shared_scale_bits(float largest) noexcept {
+inline std::int32_t shared_scale_bits(float largest) noexcept {
   std::int32_t bits = 0;
   std::memcpy(&bits, &largest, sizeof bits);
   // 127 is 1.984375 * 2^6.
@@ -190,14 +221,12 @@ WEFT_ALWAYS_INLINE std::int32_t shared_scale_bits(float largest) noexcept {
   return (exponent < 127 - 60 ? 127 - 60 : exponent > 127 + 60 ? 127 + 60 : exponent) << 23;
 }
 /// The power of two with these bits, and its reciprocal.
-WEFT_ALWAYS_INLINE float power_of_two(std::int32_t bits) noexcept {
+inline float power_of_two(std::int32_t bits) noexcept {
   float value = 0.f;
   std::memcpy(&value, &bits, sizeof value);
   return value;
 }
-WEFT_ALWAYS_INLINE float reciprocal_power_of_two(std::int32_t bits) noexcept {
-  return power_of_two((254 << 23) - bits);
-}
+inline float reciprocal_power_of_two(std::int32_t bits) noexcept { return power_of_two((254 << 23) - bits); }
 
 /// A block of 32 elements of one token: 8-bit codes that share a power of two.
 struct I8Tokens {

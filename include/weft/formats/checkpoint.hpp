@@ -21,6 +21,8 @@
 #include <weft/formats/gguf_config.hpp>
 #include <weft/formats/gguf_split.hpp>
 #include <weft/formats/json.hpp>
+#include <weft/formats/meta_checkpoint.hpp>
+#include <weft/formats/pytorch.hpp>
 #include <weft/formats/safetensors.hpp>
 #include <weft/formats/weights_file.hpp>
 
@@ -31,7 +33,9 @@ namespace weft::inline v0 {
 ///
 /// What opens is
 /// - a Hugging Face directory: config.json, generation_config.json (optional), and the weights in model.safetensors or
-///   in the shards that model.safetensors.index.json names;
+///   pytorch_model.bin, or in the shards that an index of either names; safetensors are preferred;
+/// - a directory of Meta's: params.json and consolidated.00.pth with the model-parallel parts that follow;
+///   configuration and tensors appear under the names that transformers gives them (see meta_config);
 /// - a GGUF file, or the first of several that hold one model: config() and generation_config() are then made of its
 ///   metadata (gguf_config), and tensors have the names of that format.
 class Checkpoint {
@@ -49,8 +53,7 @@ class Checkpoint {
       checkpoint.read_gguf();
     } else {
       raise<UnsupportedError>(path.string(),
-                              ": neither a Hugging Face checkpoint directory nor a GGUF file; single "
-                              "files of kind \"",
+                              ": neither a checkpoint directory nor a GGUF file; single files of kind \"",
                               path.extension().string(), "\" are not supported");
     }
     for (const auto& [name, place] : checkpoint.places_) checkpoint.names_.push_back(name);
@@ -112,21 +115,50 @@ class Checkpoint {
   }
 
   void read_directory() {
-    const auto config = file("config.json");
-    if (!config) raise<FormatError>(directory_.string(), ": there is no config.json");
-    config_ = parse_json_file(config->string());
+    if (const auto config = file("config.json")) {
+      read_hugging_face(*config);
+    } else if (const auto params = file("params.json")) {
+      read_meta(*params);
+    } else {
+      raise<FormatError>(directory_.string(), ": there is neither config.json nor params.json");
+    }
+  }
+
+  void read_hugging_face(const std::filesystem::path& config) {
+    config_ = parse_json_file(config.string());
     static_cast<void>(config_.as_object());
     if (const auto generation = file("generation_config.json")) {
       generation_config_ = parse_json_file(generation->string());
       static_cast<void>(generation_config_->as_object());
     }
-    if (const auto single = file("model.safetensors")) {
-      add_file(std::make_shared<const SafetensorsFile>(*single));
-    } else if (const auto index = file("model.safetensors.index.json")) {
-      read_index(parse_json_file(index->string()));
+    if (const auto safetensors = file("model.safetensors")) {
+      add_file(open_weights(*safetensors));
+    } else if (const auto shards = file("model.safetensors.index.json")) {
+      read_index(parse_json_file(shards->string()));
+    } else if (const auto pickle = file("pytorch_model.bin")) {
+      add_file(open_weights(*pickle));
+    } else if (const auto pickles = file("pytorch_model.bin.index.json")) {
+      read_index(parse_json_file(pickles->string()));
     } else {
       no_weights();
     }
+  }
+
+  void read_meta(const std::filesystem::path& params_file) {
+    if (!file("consolidated.00.pth")) raise<FormatError>(directory_.string(), ": there is no consolidated.00.pth");
+    const Json params = parse_json_file(params_file.string());
+    const auto weights = std::make_shared<const MetaWeights>(directory_, params.at("dim").as_size());
+    const WeightsEntry* embedding = weights->find("tok_embeddings.weight");
+    if (!embedding || embedding->extents.empty())
+      raise<FormatError>(weights->path(), ": the matrix tok_embeddings.weight is missing");
+    config_ = meta_config(params, embedding->extents[0]);
+    add_file(weights, detail::hugging_face_name);
+  }
+
+  /// A file of weights by its extension: what is no safetensors is PyTorch's.
+  static std::shared_ptr<const WeightsFile> open_weights(const std::filesystem::path& path) {
+    if (path.extension() == ".safetensors") return std::make_shared<const SafetensorsFile>(path);
+    return std::make_shared<const PytorchFile>(path);
   }
 
   static std::optional<std::filesystem::path> file_in(const std::filesystem::path& directory, std::string_view name) {
@@ -136,9 +168,11 @@ class Checkpoint {
     return path;
   }
 
-  void add_file(const std::shared_ptr<const WeightsFile>& file) {
+  void add_file(
+      const std::shared_ptr<const WeightsFile>& file,
+      std::string (*name_of)(std::string_view) = [](std::string_view name) { return std::string(name); }) {
     for (const WeightsEntry& entry : file->entries()) {
-      const auto [other, added] = places_.emplace(entry.name, Place{file, entry.name});
+      const auto [other, added] = places_.emplace(name_of(entry.name), Place{file, entry.name});
       if (!added) raise<FormatError>(file->path(), ": tensor ", entry.name, " is also in ", other->second.file->path());
       bytes_ += entry.bytes;
     }
@@ -159,7 +193,7 @@ class Checkpoint {
     for (const std::string_view name : files) {
       const auto path = file(name);
       if (!path) raise<FormatError>(index.source(), ": the file ", name, " that it names is missing");
-      add_file(std::make_shared<const SafetensorsFile>(*path));
+      add_file(open_weights(*path));
     }
     for (const Json& member : weight_map) {
       const auto found = places_.find(member.key());
@@ -174,13 +208,15 @@ class Checkpoint {
   }
 
   [[noreturn]] void no_weights() const {
-    constexpr std::array<std::string_view, 5> known{"pytorch_model.bin", "pytorch_model.bin.index.json",
-                                                    "consolidated.00.pth", "tf_model.h5", "flax_model.msgpack"};
+    constexpr std::array<std::string_view, 4> known{"tf_model.h5", "flax_model.msgpack", "model.onnx",
+                                                    "model.ckpt.index"};
     for (const std::string_view name : known)
       if (const auto path = file(name))
         raise<UnsupportedError>(path->string(),
-                                ": weights in this format are not supported; expected model.safetensors");
-    raise<FormatError>(directory_.string(), ": there is neither model.safetensors nor model.safetensors.index.json");
+                                ": weights in this format are not supported; expected model.safetensors or "
+                                "pytorch_model.bin");
+    raise<FormatError>(directory_.string(),
+                       ": there is neither model.safetensors nor pytorch_model.bin nor an index of either");
   }
 
   std::filesystem::path directory_;

@@ -86,7 +86,7 @@ class SafetensorsFile final : public WeightsFile {
       raise<UnsupportedError>(path(), ": tensor ", name, ": ", entry.extents.size(), " dimensions, at most ", max_rank,
                               " are supported");
     const std::span<const std::byte> bytes = file_->bytes().subspan(entry.offset, entry.bytes);
-    if (*type.dtype == DType::boolean) check_booleans(entry, bytes);
+    if (*type.dtype == DType::boolean) detail::check_booleans(path(), entry, bytes);
     const Shape shape{std::span<const std::size_t>(entry.extents)};
     if (entry.offset % (type.bits / 8) == 0) return AnyTensor(*type.dtype, shape, bytes, file_);
     return AnyTensor::make(*type.dtype, shape,
@@ -176,14 +176,6 @@ class SafetensorsFile final : public WeightsFile {
     }
     if (reached != file_->bytes().size())
       raise<FormatError>(path(), ": the tensors end at byte ", reached, ", the file at byte ", file_->bytes().size());
-  }
-
-  void check_booleans(const WeightsEntry& entry, std::span<const std::byte> bytes) const {
-    const auto wrong = std::find_if(bytes.begin(), bytes.end(), [](std::byte b) { return b > std::byte{1}; });
-    if (wrong != bytes.end())
-      raise<FormatError>(path(), ": tensor ", entry.name, ": byte ",
-                         entry.offset + static_cast<std::size_t>(wrong - bytes.begin()), ": found ",
-                         std::to_integer<int>(*wrong), ", expected a boolean, 0 or 1");
   }
 
   std::shared_ptr<const MappedFile> file_;

@@ -23,6 +23,19 @@ struct WeightsEntry {
   std::size_t bytes = 0;                  ///< that the elements take in memory
 };
 
+namespace detail {
+
+/// Throws FormatError where one of the bytes from entry.offset on is neither 0 nor 1.
+inline void check_booleans(std::string_view path, const WeightsEntry& entry, std::span<const std::byte> bytes) {
+  const auto wrong = std::find_if(bytes.begin(), bytes.end(), [](std::byte b) { return b > std::byte{1}; });
+  if (wrong != bytes.end())
+    raise<FormatError>(path, ": tensor ", entry.name, ": byte ",
+                       entry.offset + static_cast<std::size_t>(wrong - bytes.begin()), ": found ",
+                       std::to_integer<int>(*wrong), ", expected a boolean, 0 or 1");
+}
+
+}  // namespace detail
+
 /// Tensors by name, as one file of whatever format holds them. All methods are const and may be called from several
 /// threads.
 class WeightsFile {

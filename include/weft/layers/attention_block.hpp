@@ -6,6 +6,8 @@
 #include <cstdint>
 #include <optional>
 #include <span>
+#include <type_traits>
+#include <utility>
 
 #include <weft/core/any_tensor.hpp>
 #include <weft/core/tensor.hpp>
@@ -13,6 +15,7 @@
 #include <weft/ops/attention.hpp>
 #include <weft/ops/linear.hpp>
 #include <weft/ops/rope.hpp>
+#include <weft/quant/quantize.hpp>
 
 namespace weft::inline v0 {
 
@@ -29,8 +32,8 @@ struct AttentionWeights {
   Tensor<float, 1> o_bias{};  // (hidden)
 };
 
-/// One layer of a key/value cache of runtime element type (f32, f16 or bf16): keys and values of every position, each
-/// head's one after the other.
+/// One layer of a key/value cache of runtime element type (f32, f16, bf16 or q8_0): keys and values of every position,
+/// each head's one after the other.
 struct CacheLayer {
   DType dtype = DType::f32;
   std::byte* k = nullptr;  // (kv_heads, context, head_dim)
@@ -40,33 +43,77 @@ struct CacheLayer {
   std::size_t head_dim = 0;
 };
 
+/// One sequence among those of a pass: `tokens` rows of x from `begin` on, which are appended to its cache.
+struct CachedSequence {
+  CacheLayer cache;
+  std::size_t begin;
+  std::size_t tokens;
+  std::size_t position;  ///< of the first token: how many are cached before it
+};
+
 namespace detail {
 
-/// The first `keys` positions of a cached tensor as (keys, kv_heads, head_dim).
+template <class F>
+void visit_cache(DType dtype, F&& f) {
+  if (dtype == DType::q8_0) return f(std::type_identity<BlockQ8_0>{});
+  visit_among<float, half, bfloat16>(dtype, "key/value cache", std::forward<F>(f));
+}
+
+/// The first `keys` positions of a cached tensor of T as (keys, kv_heads, cache_width of head_dim).
 template <class T>
-TensorView<T, 3> cached(const CacheLayer& cache, std::byte* data, std::size_t keys) {
-  return {reinterpret_cast<T*>(data),
-          {keys, cache.kv_heads, cache.head_dim},
-          {cache.head_dim, cache.context * cache.head_dim, 1}};
+TensorView<CacheElement<T>, 3> cached(const CacheLayer& cache, std::byte* data, std::size_t keys) {
+  const std::size_t width = cache_width<T>(cache.head_dim);
+  return {reinterpret_cast<CacheElement<T>*>(data), {keys, cache.kv_heads, width}, {width, cache.context * width, 1}};
 }
 
 /// Writes x (tokens, kv_heads, head_dim) at `position` of the cache.
 inline void store_in_cache(const CacheLayer& cache, std::byte* data, std::size_t position, TensorView<const float, 3> x,
                            const cpu::Context& ctx) {
-  visit_among<float, half, bfloat16>(cache.dtype, "key/value cache", [&]<class T>(std::type_identity<T>) {
-    const TensorView<T, 3> to = cached<T>(cache, data, position + x.extent(0));
-    for (std::size_t t = 0; t < x.extent(0); ++t)
+  visit_cache(cache.dtype, [&]<class T>(std::type_identity<T>) {
+    const TensorView<CacheElement<T>, 3> to = cached<T>(cache, data, position + x.extent(0));
+    const auto store = [&](std::size_t t, std::size_t) {
       for (std::size_t h = 0; h < cache.kv_heads; ++h) {
         const float* from = &x(t, h, 0);
-        T* slot = &to(position + t, h, 0);
+        CacheElement<T>* slot = &to(position + t, h, 0);
         if constexpr (std::is_same_v<T, half>) {
           ctx.kernels->to_f16(from, cache.head_dim, slot);
         } else if constexpr (std::is_same_v<T, bfloat16>) {
           ctx.kernels->to_bf16(from, cache.head_dim, slot);
+        } else if constexpr (std::is_same_v<T, BlockQ8_0>) {
+          quantize_row(DType::q8_0, from, cache.head_dim, reinterpret_cast<std::byte*>(slot));
         } else {
           std::copy_n(from, cache.head_dim, slot);
         }
       }
+    };
+    if (x.size() < 16384) {
+      for (std::size_t t = 0; t < x.extent(0); ++t) store(t, 0);
+    } else {
+      parallel_for(ctx, x.extent(0), store);
+    }
+  });
+}
+
+/// Attention of every sequence to all that its cache holds.
+inline void attend_to_caches(std::span<const CachedSequence> sequences, const AttentionParams& params,
+                             TensorView<const float, 3> q, TensorView<float, 3> out, const cpu::Context& ctx) {
+  constexpr std::size_t most = 16;  // sequences of one parallel pass
+  visit_cache(sequences[0].cache.dtype, [&]<class T>(std::type_identity<T>) {
+    for (std::size_t begin = 0; begin < sequences.size(); begin += most) {
+      const std::span<const CachedSequence> some = sequences.subspan(begin, std::min(most, sequences.size() - begin));
+      std::array<AttentionSequence<T>, most> calls;
+      for (std::size_t i = 0; i < some.size(); ++i) {
+        const CachedSequence& s = some[i];
+        const std::size_t keys = s.position + s.tokens;
+        calls[i] = {.q = q.narrow(0, s.begin, s.tokens),
+                    .k = cached<T>(s.cache, s.cache.k, keys),
+                    .v = cached<T>(s.cache, s.cache.v, keys),
+                    .out = out.narrow(0, s.begin, s.tokens),
+                    .params = params};
+        calls[i].params.offset = s.position;
+      }
+      attention(std::span<const AttentionSequence<T>>(calls.data(), some.size()), ctx);
+    }
   });
 }
 
@@ -80,30 +127,33 @@ struct AttentionBuffers {
   TensorView<float, 2> out;  // (tokens, query)
 };
 
-/// Self-attention of tokens at `positions` (consecutive, beginning at params.offset) that are appended to the cache:
-/// projects x, rotates, stores keys and values, attends to everything cached so far, projects back into y, which is
-/// also added to `residual`, if there is one. x, y, residual: (tokens, hidden); y may be x.
-inline void attention_block(const AttentionWeights& weights, const CacheLayer& cache, const RopeTable& rope,
-                            std::span<const std::int32_t> positions, const AttentionParams& params,
-                            TensorView<const float, 2> x, const AttentionBuffers& buffers, TensorView<float, 2> y,
-                            const cpu::Context& ctx, std::optional<TensorView<float, 2>> residual = std::nullopt) {
+/// Self-attention of the tokens of one or several sequences, which together are the rows of x, at `positions`: projects
+/// x, rotates, stores keys and values in each sequence's cache, attends to everything in it so far, projects back into
+/// y, which is also added to `residual`, if there is one. x, y, residual: (tokens, hidden); y may be x. The caches have
+/// one element type; params.offset is that of each sequence, whatever it says.
+inline void attention_block(const AttentionWeights& weights, std::span<const CachedSequence> sequences,
+                            const RopeTable& rope, std::span<const std::int32_t> positions,
+                            const AttentionParams& params, TensorView<const float, 2> x,
+                            const AttentionBuffers& buffers, TensorView<float, 2> y, const cpu::Context& ctx,
+                            std::optional<TensorView<float, 2>> residual = std::nullopt) {
+  if (sequences.empty()) return;
   const std::size_t tokens = x.extent(0);
   const std::array<LinearOutput, 3> outputs{LinearOutput{weights.q, buffers.q, detail::bias_or_null(weights.q_bias)},
                                             LinearOutput{weights.k, buffers.k, detail::bias_or_null(weights.k_bias)},
                                             LinearOutput{weights.v, buffers.v, detail::bias_or_null(weights.v_bias)}};
   linear(x, outputs, ctx);
-  const auto heads = [&](TensorView<float, 2> flat) { return flat.reshape(tokens, dynamic, cache.head_dim); };
+  const auto heads = [&](TensorView<float, 2> flat) {
+    return flat.reshape(tokens, dynamic, sequences[0].cache.head_dim);
+  };
   const TensorView<float, 3> q = heads(buffers.q);
   const TensorView<float, 3> k = heads(buffers.k);
   apply_rope(q, positions, rope, ctx);
   apply_rope(k, positions, rope, ctx);
-  detail::store_in_cache(cache, cache.k, params.offset, k, ctx);
-  detail::store_in_cache(cache, cache.v, params.offset, heads(buffers.v), ctx);
-  visit_among<float, half, bfloat16>(cache.dtype, "key/value cache", [&]<class T>(std::type_identity<T>) {
-    const std::size_t keys = params.offset + tokens;
-    attention(q, detail::cached<const T>(cache, cache.k, keys), detail::cached<const T>(cache, cache.v, keys),
-              heads(buffers.out), params, ctx);
-  });
+  for (const CachedSequence& s : sequences) {
+    detail::store_in_cache(s.cache, s.cache.k, s.position, k.narrow(0, s.begin, s.tokens), ctx);
+    detail::store_in_cache(s.cache, s.cache.v, s.position, heads(buffers.v).narrow(0, s.begin, s.tokens), ctx);
+  }
+  detail::attend_to_caches(sequences, params, q, heads(buffers.out), ctx);
   detail::linear_onto(buffers.out, weights.o, detail::bias_or_null(weights.o_bias), y, ctx, residual);
 }
 

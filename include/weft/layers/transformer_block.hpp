@@ -36,12 +36,12 @@ struct DecoderLayerBuffers {
 };
 
 /// x += attention(norm(x)); x += mlp(norm(x)). x: (tokens, hidden), in place.
-inline void transformer_block(const DecoderLayerWeights& weights, const CacheLayer& cache, const RopeTable& rope,
-                              std::span<const std::int32_t> positions, const DecoderLayerParams& params,
-                              const DecoderLayerBuffers& buffers, TensorView<float, 2> x, const Tap* tap,
-                              std::string_view name, const cpu::Context& ctx) {
+inline void transformer_block(const DecoderLayerWeights& weights, std::span<const CachedSequence> sequences,
+                              const RopeTable& rope, std::span<const std::int32_t> positions,
+                              const DecoderLayerParams& params, const DecoderLayerBuffers& buffers,
+                              TensorView<float, 2> x, const Tap* tap, std::string_view name, const cpu::Context& ctx) {
   rms_norm(x, weights.attention_norm, buffers.normed, params.norm, ctx);
-  attention_block(weights.attention, cache, rope, positions, params.attention, buffers.normed, buffers.attention,
+  attention_block(weights.attention, sequences, rope, positions, params.attention, buffers.normed, buffers.attention,
                   buffers.normed, ctx, x);
   detail::tap_out(tap, buffers.normed, name, ".self_attn");
   rms_norm(x, weights.mlp_norm, buffers.normed, params.norm, ctx);

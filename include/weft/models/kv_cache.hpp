@@ -19,10 +19,15 @@ class KvCache {
  public:
   KvCache() = default;
 
-  /// dtype: f32, f16 or bf16. Throws UnsupportedError for another, ShapeError where the size overflows, std::bad_alloc.
-  KvCache(const DecoderConfig& config, std::size_t context, DType dtype) : context_(context) {
-    if (dtype != DType::f32 && dtype != DType::f16 && dtype != DType::bf16)
-      raise<UnsupportedError>("key/value cache: element type ", name(dtype), " (f32, f16 and bf16 are supported)");
+  /// dtype: f32, f16, bf16 or q8_0. Throws UnsupportedError for another, or heads that do not fill its blocks,
+  /// ShapeError where the size overflows, std::bad_alloc.
+  KvCache(const DecoderConfig& config, std::size_t context, DType dtype) : dtype_(dtype), context_(context) {
+    if (dtype != DType::f32 && dtype != DType::f16 && dtype != DType::bf16 && dtype != DType::q8_0)
+      raise<UnsupportedError>("key/value cache: element type ", name(dtype),
+                              " (f32, f16, bf16 and q8_0 are supported)");
+    if (config.head_dim % block_elements(dtype) != 0)
+      raise<UnsupportedError>("key/value cache: heads of ", config.head_dim, " elements do not fill blocks of ",
+                              name(dtype), ", which hold ", block_elements(dtype));
     const std::size_t elements = detail::checked_product(context, config.key_value());
     const std::size_t tensor_bytes = (bytes_of(dtype, elements) + alignment - 1) / alignment * alignment;
     bytes_ = detail::checked_product(tensor_bytes, 2 * config.layers);
@@ -37,6 +42,7 @@ class KvCache {
   }
 
   const CacheLayer& layer(std::size_t index) const noexcept { return layers_[index]; }
+  DType dtype() const noexcept { return dtype_; }
   std::size_t context() const noexcept { return context_; }
   std::size_t bytes() const noexcept { return bytes_; }
 
@@ -68,6 +74,7 @@ class KvCache {
     std::size_t bytes_ = 0;
   };
 
+  DType dtype_ = DType::f32;
   std::size_t context_ = 0;
   std::size_t bytes_ = 0;
   Pages memory_;

@@ -1,58 +1,51 @@
 #pragma once
 
 #include <algorithm>
-#include <cmath>
 #include <cstddef>
-#include <cstdint>
-#include <numeric>
 #include <span>
 #include <stop_token>
-#include <string>
 #include <utility>
-#include <vector>
 
 #include <weft/core/token_id.hpp>
-#include <weft/layers/tap.hpp>
-#include <weft/layers/transformer_block.hpp>
 #include <weft/models/causal_lm.hpp>
+#include <weft/models/decoder_pass.hpp>
 #include <weft/models/kv_cache.hpp>
-#include <weft/ops/embedding.hpp>
 
 namespace weft::inline v0 {
 
 struct SessionOptions {
   std::size_t context = 0;   ///< positions the cache holds; 0: the model's own, at most 8192
-  DType cache = DType::f32;  ///< f32, f16 or bf16
+  DType cache = DType::f32;  ///< f32, f16, bf16 or q8_0
   std::size_t chunk = 512;   ///< tokens of a prompt that are processed at once
 };
 
+namespace detail {
+
+/// The context that `wanted` stands for; 0: the model's own, at most 8192.
+inline std::size_t checked_context(const char* what, const DecoderConfig& config, std::size_t wanted) {
+  constexpr std::size_t usual = 8192;
+  const std::size_t context = wanted ? wanted : std::min(config.context, usual);
+  if (context > config.context)
+    raise<ConfigError>(what, ": a context of ", context, " tokens exceeds the model's ", config.context);
+  return context;
+}
+
+}  // namespace detail
+
 /// One sequence in the making: the key/value cache and the scratch memory of a model. It belongs to one thread at a
-/// time. Everything is allocated when it is made, nothing per token.
+/// time. Everything is allocated when it is made, nothing per token. Several sessions go on together, reading the
+/// weights once, in a Batch.
 class Session {
  public:
   /// Throws ConfigError for a chunk or context of 0 tokens or a context beyond the model's, UnsupportedError for
   /// another cache type, std::bad_alloc.
   explicit Session(CausalLM model, const SessionOptions& options = {})
-      : model_(std::move(model)), context_(checked_context(model_.config(), options)) {
-    const DecoderConfig& c = model_.config();
-    if (options.chunk == 0) raise<ConfigError>("Session: chunk is 0, expected at least one token");
-    chunk_ = std::min(options.chunk, context_);
-    cache_ = KvCache(c, context_, options.cache);
-    rope_ = RopeTable(c.head_dim, context_, c.rope);
-    positions_.resize(context_);
-    std::iota(positions_.begin(), positions_.end(), 0);
-    x_ = make(c.hidden);
-    normed_ = make(c.hidden);
-    q_ = make(c.query());
-    k_ = make(c.key_value());
-    v_ = make(c.key_value());
-    attention_out_ = make(c.query());
-    gate_ = make(c.intermediate);
-    up_ = make(c.intermediate);
-    logits_ = Tensor<float, 2>({1, c.vocab});
-  }
+      : context_(detail::checked_context("Session", model.config(), options.context)),
+        cache_(model.config(), context_, options.cache),
+        logits_({1, model.config().vocab}),
+        pass_(std::move(model), std::min(checked_chunk(options), context_), 1, context_) {}
 
-  const CausalLM& model() const noexcept { return model_; }
+  const CausalLM& model() const noexcept { return pass_.model(); }
   /// Tokens in the cache: the position of the next one.
   std::size_t position() const noexcept { return position_; }
   std::size_t context() const noexcept { return context_; }
@@ -65,7 +58,7 @@ class Session {
   }
 
   /// Called with the intermediates of every later pass; an empty tap ends that.
-  void set_tap(Tap tap) { tap_ = std::move(tap); }
+  void set_tap(Tap tap) { pass_.set_tap(std::move(tap)); }
 
   /// Appends tokens and returns the logits (vocab) that predict the one after the last; they are valid until the next
   /// call. Throws ShapeError for no tokens, an id outside the vocabulary or more tokens than the context has room for,
@@ -73,7 +66,7 @@ class Session {
   std::span<const float> forward(std::span<const TokenId> tokens, std::stop_token stop = {}) {
     check(tokens);
     run(tokens, stop, [&](TensorView<float, 2> x, bool last) {
-      if (last) head(x.narrow(0, x.extent(0) - 1, 1), logits_);
+      if (last) pass_.head(x.narrow(0, x.extent(0) - 1, 1), logits_);
     });
     return logits_.elements();
   }
@@ -82,30 +75,20 @@ class Session {
   /// and ShapeError where `logits` has another shape.
   void forward_all(std::span<const TokenId> tokens, TensorView<float, 2> logits, std::stop_token stop = {}) {
     check(tokens);
-    detail::require_shape("forward_all", "logits", logits.extents(), Dims<2>{tokens.size(), model_.config().vocab});
+    detail::require_shape("forward_all", "logits", logits.extents(), Dims<2>{tokens.size(), model().config().vocab});
     std::size_t done = 0;
     run(tokens, stop, [&](TensorView<float, 2> x, bool) {
-      head(x, logits.narrow(0, done, x.extent(0)));
+      pass_.head(x, logits.narrow(0, done, x.extent(0)));
       done += x.extent(0);
     });
   }
 
  private:
-  static std::size_t checked_context(const DecoderConfig& config, const SessionOptions& options) {
-    constexpr std::size_t usual = 8192;
-    const std::size_t context = options.context ? options.context : std::min(config.context, usual);
-    if (context > config.context)
-      raise<ConfigError>("Session: a context of ", context, " tokens exceeds the model's ", config.context);
-    return context;
-  }
+  friend class Batch;
 
-  Tensor<float, 2> make(std::size_t width) const { return Tensor<float, 2>::uninitialised({chunk_, width}); }
-
-  cpu::Context context_for_ops() {
-    return {.kernels = &model_.kernels(),
-            .executor = &model_.executor(),
-            .workspace = &workspace_,
-            .compute = model_.compute()};
+  static std::size_t checked_chunk(const SessionOptions& options) {
+    if (options.chunk == 0) raise<ConfigError>("Session: chunk is 0, expected at least one token");
+    return options.chunk;
   }
 
   void check(std::span<const TokenId> tokens) const {
@@ -113,9 +96,9 @@ class Session {
     if (tokens.size() > context_ - position_)
       raise<ShapeError>("forward: ", tokens.size(), " tokens after ", position_, " exceed the context of ", context_);
     for (std::size_t i = 0; i < tokens.size(); ++i)
-      if (tokens[i] < 0 || static_cast<std::size_t>(tokens[i]) >= model_.config().vocab)
+      if (tokens[i] < 0 || static_cast<std::size_t>(tokens[i]) >= model().config().vocab)
         raise<ShapeError>("forward: token id ", tokens[i], " at index ", i, " is outside the vocabulary of ",
-                          model_.config().vocab);
+                          model().config().vocab);
   }
 
   /// Runs all layers over the tokens, chunk by chunk, and calls after(x, last chunk) with the last layer's output.
@@ -123,11 +106,13 @@ class Session {
   void run(std::span<const TokenId> tokens, const std::stop_token& stop, After&& after) {
     const std::size_t before = position_;
     try {
-      for (std::size_t begin = 0; begin < tokens.size(); begin += chunk_) {
-        const std::span<const TokenId> part = tokens.subspan(begin, std::min(chunk_, tokens.size() - begin));
-        const TensorView<float, 2> x = layers(part, stop);
-        after(x, begin + part.size() == tokens.size());
-        position_ += part.size();
+      for (std::size_t begin = 0; begin < tokens.size(); begin += pass_.rows()) {
+        const DecoderPass::Sequence part{.tokens = tokens.subspan(begin, std::min(pass_.rows(), tokens.size() - begin)),
+                                         .cache = &cache_,
+                                         .position = position_};
+        const TensorView<float, 2> x = pass_.layers(std::span(&part, 1), stop);
+        after(x, begin + part.tokens.size() == tokens.size());
+        position_ += part.tokens.size();
       }
     } catch (...) {
       position_ = before;
@@ -135,55 +120,11 @@ class Session {
     }
   }
 
-  TensorView<float, 2> layers(std::span<const TokenId> tokens, const std::stop_token& stop) {
-    const DecoderConfig& c = model_.config();
-    const DecoderWeights& w = model_.weights();
-    const cpu::Context ctx = context_for_ops();
-    const auto rows = [&](Tensor<float, 2>& tensor) { return tensor.narrow(0, 0, tokens.size()); };
-    const TensorView<float, 2> x = rows(x_);
-    embedding(tokens, w.embedding, x, ctx);
-    detail::tap_out(&tap_, x, "model.embed_tokens");
-    const DecoderLayerParams params{
-        .norm = {.eps = c.norm_eps},
-        .activation = c.activation,
-        .attention = {
-            .scale = 1.f / std::sqrt(static_cast<float>(c.head_dim)), .offset = position_, .window = c.window}};
-    const DecoderLayerBuffers buffers{
-        .normed = rows(normed_),
-        .attention = {.q = rows(q_), .k = rows(k_), .v = rows(v_), .out = rows(attention_out_)},
-        .gate = rows(gate_),
-        .up = rows(up_)};
-    const std::span<const std::int32_t> positions(positions_.data() + position_, tokens.size());
-    std::string name;
-    for (std::size_t i = 0; i < c.layers; ++i) {
-      if (stop.stop_requested()) raise<Cancelled>("forward: stopped before layer ", i);
-      if (tap_) name = detail::concat("model.layers.", i);
-      transformer_block(w.layers[i], cache_.layer(i), rope_, positions, params, buffers, x, &tap_, name, ctx);
-    }
-    return x;
-  }
-
-  /// The final norm and the output head for rows of x (overwritten).
-  void head(TensorView<float, 2> x, TensorView<float, 2> logits) {
-    const cpu::Context ctx = context_for_ops();
-    rms_norm(x, model_.weights().final_norm, x, {.eps = model_.config().norm_eps}, ctx);
-    detail::tap_out(&tap_, x, "model.norm");
-    linear(x, model_.weights().output, logits, ctx);
-    detail::tap_out(&tap_, logits, "lm_head");
-  }
-
-  CausalLM model_;
   std::size_t context_;
-  std::size_t chunk_ = 0;
   std::size_t position_ = 0;
   KvCache cache_;
-  RopeTable rope_;
-  std::vector<std::int32_t> positions_;
-  Tap tap_;
-  cpu::Workspace workspace_;
-  // Scratch, (chunk, width) each.
-  Tensor<float, 2> x_, normed_, q_, k_, v_, attention_out_, gate_, up_;
   Tensor<float, 2> logits_;  // (1, vocab)
+  DecoderPass pass_;
 };
 
 }  // namespace weft::inline v0

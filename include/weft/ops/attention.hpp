@@ -1,12 +1,16 @@
 #pragma once
 
 #include <algorithm>
+#include <atomic>
 #include <cstddef>
+#include <cstdint>
 #include <span>
+#include <type_traits>
 
 #include <weft/core/any_tensor.hpp>
 #include <weft/core/tensor_view.hpp>
 #include <weft/cpu/context.hpp>
+#include <weft/quant/q8_0.hpp>
 
 namespace weft::inline v0 {
 
@@ -21,99 +25,252 @@ struct AttentionParams {
   std::span<const float> alibi_slopes = {};  ///< (heads): slope * (key - position) is added; empty: none
 };
 
+/// What holds keys and values of type K: K itself, the bytes of blocks.
+template <class K>
+using CacheElement = std::conditional_t<std::is_same_v<K, BlockQ8_0>, std::uint8_t, K>;
+
+/// The extent of a head of head_dim elements in a cache of K.
+template <class K>
+constexpr std::size_t cache_width(std::size_t head_dim) noexcept {
+  if constexpr (std::is_same_v<K, BlockQ8_0>) return head_dim / BlockQ8_0::elements * sizeof(BlockQ8_0);
+  return head_dim;
+}
+
+/// One of several sequences that attention() runs at once: what attention() takes for one.
+template <class K>
+struct AttentionSequence {
+  TensorView<const float, 3> q;            // (tokens, heads, head_dim)
+  TensorView<const CacheElement<K>, 3> k;  // (keys, kv_heads, cache_width of head_dim)
+  TensorView<const CacheElement<K>, 3> v;  // (keys, kv_heads, cache_width of head_dim)
+  TensorView<float, 3> out;                // (tokens, heads, head_dim)
+  AttentionParams params;
+};
+
 namespace detail {
 
 template <class K>
-void check_attention(TensorView<const float, 3> q, TensorView<const K, 3> k, TensorView<const K, 3> v,
-                     TensorView<float, 3> out, const AttentionParams& params) {
-  require_shape("attention", "v", v.extents(), k.extents());
-  require_shape("attention", "out", out.extents(), q.extents());
-  require_extent("attention", "head_dim of k", k.extent(2), q.extent(2));
-  if (k.extent(1) == 0 || q.extent(1) % k.extent(1) != 0)
-    raise<ShapeError>("attention: ", q.extent(1), " query heads cannot share ", k.extent(1), " key/value heads");
-  if (q.extent(1) / k.extent(1) > cpu::attention_rows)
+void check_attention(const AttentionSequence<K>& s) {
+  const AttentionParams& params = s.params;
+  require_shape("attention", "v", s.v.extents(), s.k.extents());
+  require_shape("attention", "out", s.out.extents(), s.q.extents());
+  if (std::is_same_v<K, BlockQ8_0> && s.q.extent(2) % BlockQ8_0::elements != 0)
+    raise<ShapeError>("attention: heads of ", s.q.extent(2), " elements do not fill blocks of q8_0");
+  require_extent("attention", "head_dim of k", s.k.extent(2), cache_width<K>(s.q.extent(2)));
+  if (s.k.extent(1) == 0 || s.q.extent(1) % s.k.extent(1) != 0)
+    raise<ShapeError>("attention: ", s.q.extent(1), " query heads cannot share ", s.k.extent(1), " key/value heads");
+  if (s.q.extent(1) / s.k.extent(1) > cpu::attention_rows)
     raise<UnsupportedError>("attention: at most ", cpu::attention_rows, " query heads per key/value head, found ",
-                            q.extent(1) / k.extent(1));
-  for (const std::size_t stride : {q.stride(2), k.stride(2), v.stride(2), out.stride(2)})
-    if (q.extent(2) > 1 && stride != 1) raise<ShapeError>("attention: the elements of a head must be contiguous");
-  if (params.causal && params.offset + q.extent(0) > k.extent(0))
-    raise<ShapeError>("attention: token ", q.extent(0) - 1, " belongs to key ", params.offset + q.extent(0) - 1,
-                      ", but there are ", k.extent(0), " keys");
-  if (!params.key_mask.empty()) require_extent("attention", "the key mask", params.key_mask.size(), k.extent(0));
+                            s.q.extent(1) / s.k.extent(1));
+  const auto contiguous = [](const auto& x) { return x.extent(2) <= 1 || x.stride(2) == 1; };
+  if (!contiguous(s.q) || !contiguous(s.k) || !contiguous(s.v) || !contiguous(s.out))
+    raise<ShapeError>("attention: the elements of a head must be contiguous");
+  if (params.causal && params.offset + s.q.extent(0) > s.k.extent(0))
+    raise<ShapeError>("attention: token ", s.q.extent(0) - 1, " belongs to key ", params.offset + s.q.extent(0) - 1,
+                      ", but there are ", s.k.extent(0), " keys");
+  if (!params.key_mask.empty()) require_extent("attention", "the key mask", params.key_mask.size(), s.k.extent(0));
   if (!params.alibi_slopes.empty())
-    require_extent("attention", "the number of ALiBi slopes", params.alibi_slopes.size(), q.extent(1));
+    require_extent("attention", "the number of ALiBi slopes", params.alibi_slopes.size(), s.q.extent(1));
 }
 
 template <class K>
-auto attention_kernel(const cpu::Context& ctx) {
-  const cpu::Kernels& kernels = *ctx.kernels;
+cpu::AttentionKernels::Attend attention_kernel(const cpu::Context& ctx) {
+  const cpu::AttentionKernels& kernels = ctx.kernels->attention;
   if constexpr (std::is_same_v<K, half>) {
-    return kernels.attention_f16;
+    return kernels.f16;
   } else if constexpr (std::is_same_v<K, bfloat16>) {
-    const bool native = ctx.compute == Compute::native && kernels.attention_bf16_native;
-    return native ? kernels.attention_bf16_native : kernels.attention_bf16;
+    return ctx.compute == Compute::native && kernels.bf16_native ? kernels.bf16_native : kernels.bf16;
+  } else if constexpr (std::is_same_v<K, BlockQ8_0>) {
+    return kernels.q8_0;
   } else {
-    static_assert(std::is_same_v<K, float>, "attention: keys and values are float, half or bfloat16");
-    return kernels.attention_f32;
+    static_assert(std::is_same_v<K, float>, "attention: keys and values are float, half, bfloat16 or BlockQ8_0");
+    return kernels.f32;
   }
 }
 
+template <class K>
+cpu::AttentionArgs attention_args(const AttentionSequence<K>& s) {
+  return {.q = s.q.data(),
+          .q_token = s.q.stride(0),
+          .q_head = s.q.stride(1),
+          .k = s.k.data(),
+          .k_token = s.k.stride(0) * sizeof(CacheElement<K>),
+          .k_head = s.k.stride(1) * sizeof(CacheElement<K>),
+          .v = s.v.data(),
+          .v_token = s.v.stride(0) * sizeof(CacheElement<K>),
+          .v_head = s.v.stride(1) * sizeof(CacheElement<K>),
+          .out = s.out.data(),
+          .out_token = s.out.stride(0),
+          .out_head = s.out.stride(1),
+          .keys = s.k.extent(0),
+          .offset = s.params.offset,
+          .group = s.q.extent(1) / s.k.extent(1),
+          .head_dim = s.q.extent(2),
+          .scale = s.params.scale,
+          .soft_cap = s.params.soft_cap,
+          .window = s.params.window,
+          .causal = s.params.causal,
+          .key_mask = s.params.key_mask.empty() ? nullptr : s.params.key_mask.data(),
+          .alibi_slopes = s.params.alibi_slopes.empty() ? nullptr : s.params.alibi_slopes.data()};
+}
+
+/// How the attention of one sequence is divided: tiles of tokens for every key/value head, and, where one tile holds
+/// all tokens, spans of keys for every key/value head.
+class AttentionPlan {
+ public:
+  AttentionPlan(const cpu::AttentionArgs& args, std::size_t tokens, std::size_t kv_heads) noexcept
+      : args_(args),
+        tokens_(tokens),
+        kv_heads_(kv_heads),
+        tile_(std::max<std::size_t>(1, cpu::attention_rows / args.group)) {
+    if (tokens == 0) return;
+    tiles_ = (tokens + tile_ - 1) / tile_;
+    first_ = cpu::attention_first_key(args, 0);
+    last_ = cpu::attention_last_key(args, tokens - 1);
+    if (tiles_ == 1 && last_ > first_) spans_ = (last_ - 1) / cpu::attention_span - first_ / cpu::attention_span + 1;
+  }
+
+  std::size_t tiles() const noexcept { return tiles_ * kv_heads_; }
+  std::size_t spans() const noexcept { return spans_; }
+  std::size_t multiplications() const noexcept { return tokens_ * kv_heads_ * args_.group * last_ * args_.head_dim; }
+  /// Rows of queries in the states of all spans of one key/value head.
+  std::size_t state_floats() const noexcept {
+    return cpu::attention_state_floats(std::min(tokens_, tile_) * args_.group, args_.head_dim);
+  }
+
+  /// All keys for one tile. The last tiles see the most keys: they come first.
+  cpu::AttentionTask tile(std::size_t item) const noexcept {
+    const std::size_t begin = (tiles_ - 1 - item / kv_heads_) * tile_;
+    const std::size_t end = std::min(tokens_, begin + tile_);
+    return {.kv_head = item % kv_heads_,
+            .token_begin = begin,
+            .token_end = end,
+            .key_begin = cpu::attention_first_key(args_, begin),
+            .key_end = cpu::attention_last_key(args_, end - 1)};
+  }
+  /// One span of the keys for all tokens.
+  cpu::AttentionTask span(std::size_t kv_head, std::size_t index) const noexcept {
+    const std::size_t begin = (first_ / cpu::attention_span + index) * cpu::attention_span;
+    return {.kv_head = kv_head,
+            .token_begin = 0,
+            .token_end = tokens_,
+            .key_begin = std::max(first_, begin),
+            .key_end = std::min(last_, begin + cpu::attention_span)};
+  }
+
+ private:
+  const cpu::AttentionArgs& args_;
+  std::size_t tokens_;
+  std::size_t kv_heads_;
+  std::size_t tile_;
+  std::size_t tiles_ = 0;
+  std::size_t spans_ = 1;
+  std::size_t first_ = 0;
+  std::size_t last_ = 0;
+};
+
+/// Tiles of all sequences, one after the other.
+template <class K>
+void attend_tiles(std::span<const AttentionSequence<K>> sequences, std::size_t tiles, const cpu::Context& ctx) {
+  const std::size_t head_dim = sequences[0].q.extent(2);
+  const std::size_t state_floats = cpu::attention_state_floats(cpu::attention_rows, head_dim);
+  const std::size_t slot_floats = state_floats + cpu::attention_scratch(head_dim);
+  const Scratch scratch(ctx, ctx.concurrency() * slot_floats * sizeof(float));
+  const auto kernel = attention_kernel<K>(ctx);
+  parallel_for(ctx, tiles, [&](std::size_t item, std::size_t slot) {
+    for (const AttentionSequence<K>& sequence : sequences) {
+      const cpu::AttentionArgs args = attention_args(sequence);
+      const AttentionPlan plan(args, sequence.q.extent(0), sequence.k.extent(1));
+      if (item < plan.tiles()) {
+        float* state = scratch.as<float>() + slot * slot_floats;
+        const cpu::AttentionTask task = plan.tile(item);
+        kernel(args, task, state, state + state_floats);
+        return ctx.kernels->attention.finish(args, task, state);
+      }
+      item -= plan.tiles();
+    }
+  });
+}
+
+/// Spans of one sequence's keys for all its tokens; who is the last to finish one of a head merges them.
+template <class K>
+void attend_spans(const AttentionSequence<K>& sequence, const cpu::Context& ctx) {
+  const cpu::AttentionArgs args = attention_args(sequence);
+  const std::size_t kv_heads = sequence.k.extent(1);
+  const AttentionPlan plan(args, sequence.q.extent(0), kv_heads);
+  const std::size_t slot_floats = cpu::attention_scratch(args.head_dim);
+  const std::size_t states = ctx.concurrency() * slot_floats;
+  const std::size_t counters = states + plan.spans() * kv_heads * plan.state_floats();
+  const Scratch scratch(ctx, counters * sizeof(float) + kv_heads * sizeof(std::uint32_t));
+  auto* left = scratch.as<std::uint32_t>(counters * sizeof(float));
+  std::fill_n(left, kv_heads, static_cast<std::uint32_t>(plan.spans()));
+  const auto kernel = attention_kernel<K>(ctx);
+  const std::size_t rows = sequence.q.extent(0) * args.group;
+  parallel_for(ctx, plan.spans() * kv_heads, [&](std::size_t item, std::size_t slot) {
+    const std::size_t kv_head = item / plan.spans();
+    float* first = scratch.as<float>() + states + kv_head * plan.spans() * plan.state_floats();
+    const cpu::AttentionTask task = plan.span(kv_head, item % plan.spans());
+    kernel(args, task, first + item % plan.spans() * plan.state_floats(), scratch.as<float>() + slot * slot_floats);
+    if (std::atomic_ref(left[kv_head]).fetch_sub(1, std::memory_order_acq_rel) != 1) return;
+    for (std::size_t i = 1; i < plan.spans(); ++i)
+      ctx.kernels->attention.merge(first + i * plan.state_floats(), rows, args.head_dim, first);
+    ctx.kernels->attention.finish(args, task, first);
+  });
+}
+
 }  // namespace detail
+
+/// The attention below for several sequences, each with its own tokens, keys and parameters, in one parallel pass: a
+/// batch of unequal lengths without padding. All have the same head_dim.
+template <class K>
+void attention(std::span<const AttentionSequence<K>> sequences, const cpu::Context& ctx = {}) {
+  std::size_t tiles = 0, multiplications = 0;
+  for (const AttentionSequence<K>& sequence : sequences) {
+    detail::check_attention(sequence);
+    detail::require_extent("attention", "head_dim of every sequence", sequence.q.extent(2), sequences[0].q.extent(2));
+    const cpu::AttentionArgs args = detail::attention_args(sequence);
+    const detail::AttentionPlan plan(args, sequence.q.extent(0), sequence.k.extent(1));
+    tiles += plan.tiles();
+    multiplications += plan.multiplications();
+  }
+  if (tiles == 0 || sequences[0].q.extent(2) == 0) return;
+  // Too little work for a second thread.
+  if (multiplications < 65536) {
+    cpu::Context alone = ctx;
+    alone.executor = nullptr;
+    return detail::attend_tiles(sequences, tiles, alone);
+  }
+  // Threads are kept busy evenly by some tiles each, or else by spans of a long cache.
+  const std::size_t even = 4 * ctx.concurrency();
+  if (ctx.concurrency() == 1 || tiles >= even) return detail::attend_tiles(sequences, tiles, ctx);
+  for (const AttentionSequence<K>& sequence : sequences) {
+    const cpu::AttentionArgs args = detail::attention_args(sequence);
+    const detail::AttentionPlan plan(args, sequence.q.extent(0), sequence.k.extent(1));
+    if (plan.spans() > 1) {
+      detail::attend_spans(sequence, ctx);
+    } else {
+      detail::attend_tiles(std::span(&sequence, 1), plan.tiles(), ctx);
+    }
+  }
+}
 
 /// Scaled dot-product attention, Vaswani et al. 2017 (arXiv:1706.03762), equation 1, with grouped key/value heads
 /// (Ainslie et al. 2023, arXiv:2305.13245):
 ///   out[t, h] = sum_j softmax_j(f(scale * q[t, h] . k[j, h / group])) v[j, h / group]
 /// over the keys j that token t may see, f being soft cap and ALiBi. A token that sees no key gets zeros.
 ///
-/// q, out: (tokens, heads, head_dim) float. k, v: (keys, kv_heads, head_dim) float, half or bfloat16, any strides with
-/// contiguous heads: a cache as it lies. out must not overlap the others. Scores are never held for more than 64 keys
-/// at a time, whatever the length; sums are float; with Compute::native and bfloat16 keys and values, q and the
-/// probabilities are rounded to bfloat16 where the processor multiplies it; results do not depend on threads nor on how
-/// tokens are divided among calls. Throws ShapeError, UnsupportedError for more than 96 query heads per key/value head.
+/// q, out: (tokens, heads, head_dim) float. k, v: (keys, kv_heads, head_dim) float, half or bfloat16, or, for
+/// attention<BlockQ8_0>, (keys, kv_heads, head_dim / 32 * 34) the bytes of blocks, any strides with contiguous heads: a
+/// cache as it lies. out must not overlap
+/// the others. Scores are never held for more than 64 keys at a time, whatever the length; sums are float; with
+/// Compute::native and bfloat16 keys and values, q and the probabilities are rounded to bfloat16 where the processor
+/// multiplies it; results do not depend on threads nor on how tokens are divided among calls. Throws ShapeError,
+/// UnsupportedError for more than 96 query heads per key/value head.
 template <class K>
-void attention(TensorView<const float, 3> q, TensorView<const K, 3> k, TensorView<const K, 3> v,
-               TensorView<float, 3> out, const AttentionParams& params, const cpu::Context& ctx = {}) {
-  detail::check_attention(q, k, v, out, params);
-  const std::size_t tokens = q.extent(0);
-  const std::size_t kv_heads = k.extent(1);
-  if (q.empty()) return;
-  const cpu::AttentionArgs args{.q = q.data(),
-                                .q_token = q.stride(0),
-                                .q_head = q.stride(1),
-                                .k = k.data(),
-                                .k_token = k.stride(0),
-                                .k_head = k.stride(1),
-                                .v = v.data(),
-                                .v_token = v.stride(0),
-                                .v_head = v.stride(1),
-                                .out = out.data(),
-                                .out_token = out.stride(0),
-                                .out_head = out.stride(1),
-                                .keys = k.extent(0),
-                                .offset = params.offset,
-                                .group = q.extent(1) / kv_heads,
-                                .head_dim = q.extent(2),
-                                .scale = params.scale,
-                                .soft_cap = params.soft_cap,
-                                .window = params.window,
-                                .causal = params.causal,
-                                .key_mask = params.key_mask.empty() ? nullptr : params.key_mask.data(),
-                                .alibi_slopes = params.alibi_slopes.empty() ? nullptr : params.alibi_slopes.data()};
-  const std::size_t tile = std::max<std::size_t>(1, cpu::attention_rows / args.group);
-  const std::size_t tiles = (tokens + tile - 1) / tile;
-  const std::size_t floats = cpu::attention_scratch(args.head_dim);
-  const detail::Scratch scratch(ctx, ctx.concurrency() * floats * sizeof(float));
-  const auto kernel = detail::attention_kernel<K>(ctx);
-  // The last tiles see the most keys: they go first.
-  const auto run = [&](std::size_t item, std::size_t slot) {
-    const std::size_t begin = (tiles - 1 - item / kv_heads) * tile;
-    kernel(args, item % kv_heads, begin, std::min(tokens, begin + tile), scratch.as<float>() + slot * floats);
-  };
-  if (tokens * q.extent(1) * k.extent(0) * args.head_dim < 65536) {
-    for (std::size_t item = 0; item < tiles * kv_heads; ++item) run(item, 0);
-  } else {
-    detail::parallel_for(ctx, tiles * kv_heads, run);
-  }
+void attention(TensorView<const float, 3> q, TensorView<const CacheElement<K>, 3> k,
+               TensorView<const CacheElement<K>, 3> v, TensorView<float, 3> out, const AttentionParams& params,
+               const cpu::Context& ctx = {}) {
+  const AttentionSequence<K> sequence{q, k, v, out, params};
+  attention(std::span<const AttentionSequence<K>>(&sequence, 1), ctx);
 }
 
 /// attention() on anything tensor-like.

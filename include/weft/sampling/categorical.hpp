@@ -1,7 +1,6 @@
 #pragma once
 
 #include <algorithm>
-#include <array>
 #include <bit>
 #include <cmath>
 #include <cstddef>
@@ -22,22 +21,21 @@ struct WeightedPick {
   float probability;
 };
 
-/// The index i at which the running sum of the weights, in order of the index, first exceeds u times their sum; u is in
-/// [0, 1). The weights must not all be 0.
-inline WeightedPick pick_weighted(std::span<const float> weights, double u) noexcept {
-  const std::uint64_t total = total_units(weights);
+/// The index i at which the running sum of the weights that are at least `lowest`, in order of the index, first exceeds
+/// u times their sum; u is in [0, 1). Not all of them are 0. `block_units` is overwritten; it grows to the number of
+/// blocks.
+inline WeightedPick pick_weighted(const cpu::SamplingKernels& kernels, std::span<const float> weights, float lowest,
+                                  double u, std::vector<std::uint64_t>& block_units) {
+  block_units.resize((weights.size() + cpu::weight_block - 1) / cpu::weight_block);
+  const std::uint64_t total = kernels.sum_from(weights.data(), weights.size(), lowest, block_units.data());
   const auto scaled = static_cast<std::uint64_t>(u * static_cast<double>(total));
   const std::uint64_t target = scaled < total ? scaled : total - 1;
   std::uint64_t before = 0;
-  std::size_t i = 0;
-  for (; i + weight_block <= weights.size(); i += weight_block) {
-    const std::uint64_t block = total_units(weights.subspan(i, weight_block));
-    if (before + block > target) break;
-    before += block;
-  }
-  for (;; ++i) {
+  std::size_t block = 0;
+  for (; before + block_units[block] <= target; ++block) before += block_units[block];
+  for (std::size_t i = block * cpu::weight_block;; ++i) {
     WEFT_ASSERT(i < weights.size());
-    const std::uint64_t here = units(weights[i]);
+    const std::uint64_t here = weights[i] >= lowest ? units(weights[i]) : 0;
     if (before + here > target) return {i, static_cast<float>(static_cast<double>(here) / static_cast<double>(total))};
     before += here;
   }
@@ -50,27 +48,30 @@ inline std::vector<float> weights_of(std::span<const float> probabilities) {
   if (probabilities.size() > max_sampling_vocab)
     raise<ShapeError>("sampling: ", probabilities.size(), " probabilities, expected at most ", max_sampling_vocab);
   constexpr std::uint32_t infinity = 0x7f800000u;
-  constexpr std::uint32_t minus_zero = 0x80000000u;
-  const auto is_bad = [](std::uint32_t bits) { return bits >= infinity && bits != minus_zero; };
-  std::array<float, weight_chunk> max{};
-  std::array<std::uint32_t, weight_chunk> bad{};
-  in_chunks(probabilities, 0.f, [&](const float* p, std::size_t) {
-    for (std::size_t j = 0; j < weight_chunk; ++j) max[j] = p[j] > max[j] ? p[j] : max[j];
-    for (std::size_t j = 0; j < weight_chunk; ++j) bad[j] |= is_bad(std::bit_cast<std::uint32_t>(p[j])) ? 1u : 0u;
-  });
-  if (std::ranges::find(bad, 1u) != bad.end()) {
+  const float largest = cpu::best_sampling_kernels().largest(probabilities.data(), probabilities.size(), nullptr).value;
+  const auto is_bad = [](float p) { return !(p >= 0.f && std::bit_cast<std::uint32_t>(p + 0.f) < infinity); };
+  bool any_bad = is_bad(largest);
+  for (const float p : probabilities) any_bad |= p < 0.f;
+  if (any_bad) {
     for (std::size_t i = 0; i < probabilities.size(); ++i)
-      if (is_bad(std::bit_cast<std::uint32_t>(probabilities[i])))
+      if (is_bad(probabilities[i]))
         raise<NumericError>("sampling: probability[", i, "] is ", probabilities[i],
                             ", expected a finite number of at least 0");
   }
-  const float largest = *std::ranges::max_element(max);
   if (largest == 0.f) raise<NumericError>("sampling: all ", probabilities.size(), " probabilities are 0");
   const double scale = std::ldexp(1.0, -std::ilogb(largest));
   std::vector<float> weights(probabilities.size());
   std::ranges::transform(probabilities, weights.begin(),
                          [scale](float p) { return static_cast<float>(static_cast<double>(p) * scale); });
   return weights;
+}
+
+/// A token drawn from the weights that are at least `lowest`; one uniform_double of `rng`.
+template <class Rng>
+TokenId draw_weighted(std::span<const float> weights, float lowest, Rng& rng) {
+  std::vector<std::uint64_t> block_units;
+  const double u = uniform_double(rng);
+  return static_cast<TokenId>(pick_weighted(cpu::best_sampling_kernels(), weights, lowest, u, block_units).index);
 }
 
 }  // namespace detail
@@ -82,7 +83,7 @@ inline std::vector<float> weights_of(std::span<const float> probabilities) {
 template <class Rng>
 TokenId sample_categorical(const FloatRow& probabilities, Rng& rng) {
   const std::vector<float> weights = detail::weights_of(probabilities.values());
-  return static_cast<TokenId>(detail::pick_weighted(weights, uniform_double(rng)).index);
+  return detail::draw_weighted(weights, 0.f, rng);
 }
 
 }  // namespace weft::inline v0

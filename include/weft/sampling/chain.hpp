@@ -17,7 +17,6 @@
 #include <weft/sampling/temperature.hpp>
 #include <weft/sampling/top_k.hpp>
 #include <weft/sampling/top_p.hpp>
-#include <weft/sampling/weigh.hpp>
 
 namespace weft::inline v0 {
 
@@ -81,13 +80,14 @@ class Sampler {
     float probability;
   };
 
-  /// `stream` tells sequences of one seed apart. Throws ConfigError naming the parameter that is out of range, found
-  /// and allowed, and for a vocabulary of 0 or more than 2^20 tokens.
+  /// `stream` tells sequences of one seed apart. `kernels` changes the speed and nothing else. Throws ConfigError
+  /// naming the parameter that is out of range, found and allowed, and for a vocabulary of 0 or more than 2^20 tokens.
   explicit Sampler(const SamplingParams& params, std::size_t vocab, LogitsChain processors = {},
-                   std::uint64_t stream = 0)
+                   std::uint64_t stream = 0, const cpu::SamplingKernels& kernels = cpu::best_sampling_kernels())
       : params_(checked(params, vocab)),
         vocab_(vocab),
         stream_(stream),
+        kernels_(&kernels),
         rng_(params.seed, stream),
         processors_(std::move(processors)),
         penalties_(
@@ -95,12 +95,14 @@ class Sampler {
             changes_logits(params) ? vocab : 0) {
     if (changes_logits(params) || !processors_.empty()) changed_.resize(vocab);
     if (is_greedy()) return;
-    weights_.resize(vocab);
+    const std::size_t candidates = limits_count() ? params.top_k : vocab;
     if (limits_count()) {
-      finder_.reserve(vocab);
-      ids_.reserve(params.top_k);
+      block_max_.resize(detail::TopKFinder::blocks(vocab));
+      top_k_.reserve(vocab);
     }
-    if (params.top_p < 1.f) scratch_.reserve(vocab);
+    weights_.resize(candidates);
+    if (params.top_p < 1.f) top_p_.reserve(candidates);
+    block_units_.reserve((candidates + cpu::weight_block - 1) / cpu::weight_block);
   }
 
   const SamplingParams& params() const noexcept { return params_; }
@@ -117,21 +119,22 @@ class Sampler {
   Draw operator()(std::span<const float> logits, std::span<const TokenId> history = {}) {
     if (logits.size() != vocab_)
       raise<ShapeError>("sampler: ", logits.size(), " logits, expected ", vocab_, " (vocab)");
-    const float logits_max = detail::checked_max(logits, "logit");
-    float max = logits_max;
+    float* block_max = block_max_.empty() ? nullptr : block_max_.data();
+    cpu::Largest largest = detail::checked_largest(*kernels_, logits, "logit", block_max);
+    const float logits_max = largest.value;
     std::span<const float> candidates = logits;
     if (!changed_.empty()) {
       std::ranges::copy(logits, changed_.begin());
       penalties_(changed_, history);
       processors_(changed_, history);
-      max = detail::checked_max(changed_, "logit after penalties and processors");
+      largest = detail::checked_largest(*kernels_, changed_, "logit after penalties and processors", block_max);
       candidates = changed_;
     }
     std::uint64_t total = 0;
     const detail::WeightedPick pick =
-        is_greedy() ? detail::WeightedPick{detail::first_index_of(candidates, max), 1.f} : draw(candidates, max, total);
+        is_greedy() ? detail::WeightedPick{largest.index, 1.f} : draw(candidates, largest.value, total);
     const bool same_weights = !is_greedy() && !limits_count() && changed_.empty() && params_.temperature == 1.f;
-    if (!same_weights) total = detail::total_exp_units(logits, logits_max);
+    if (!same_weights) total = kernels_->weigh(logits.data(), vocab_, logits_max, 1.f, nullptr);
     const double log_sum = std::log(static_cast<double>(total) * 0x1p-43);
     const double shifted = static_cast<double>(logits[pick.index]) - static_cast<double>(logits_max);
     return {static_cast<TokenId>(pick.index), static_cast<float>(shifted - log_sum), pick.probability};
@@ -151,35 +154,33 @@ class Sampler {
 
   // `total` becomes the sum of the weights before top-p and min-p.
   detail::WeightedPick draw(std::span<const float> candidates, float max, std::uint64_t& total) {
+    std::span<const std::uint32_t> ids;
     if (limits_count()) {
-      const detail::TopKCut cut = finder_.cut(candidates, params_.top_k);
-      ids_.clear();
-      detail::for_each_kept(candidates, cut, [&](std::size_t i) {
-        weights_[ids_.size()] = candidates[i];
-        ids_.push_back(static_cast<TokenId>(i));
-      });
-      candidates = std::span<const float>(weights_).first(ids_.size());
+      const detail::Candidates& largest = top_k_.find(*kernels_, candidates, block_max_, params_.top_k);
+      candidates = largest.values();
+      ids = largest.indices();
     }
-    const std::span<float> weights = std::span<float>(weights_).first(candidates.size());
-    total = detail::weigh(candidates, max, params_.temperature, weights);
-    if (params_.top_p < 1.f) detail::keep_top_p(weights, total, params_.top_p, scratch_);
-    if (params_.min_p > 0.f) detail::drop_below(weights, params_.min_p);
-    detail::WeightedPick pick = detail::pick_weighted(weights, uniform_double(rng_));
-    if (limits_count()) pick.index = static_cast<std::size_t>(ids_[pick.index]);
+    total = kernels_->weigh(candidates.data(), candidates.size(), max, params_.temperature, weights_.data());
+    float lowest = params_.min_p;
+    if (params_.top_p < 1.f) lowest = std::max(lowest, top_p_.cut(*kernels_, weights_, total, params_.top_p));
+    detail::WeightedPick pick = detail::pick_weighted(*kernels_, weights_, lowest, uniform_double(rng_), block_units_);
+    if (!ids.empty()) pick.index = ids[pick.index];
     return pick;
   }
 
   SamplingParams params_;
   std::size_t vocab_;
   std::uint64_t stream_;
+  const cpu::SamplingKernels* kernels_;
   Philox rng_;
   LogitsChain processors_;
   Penalties penalties_;
-  detail::TopKFinder finder_;
-  std::vector<float> changed_;  // the logits after penalties and processors
-  std::vector<float> weights_;  // of the candidates
-  std::vector<TokenId> ids_;    // of the candidates, where top-k chose them
-  std::vector<detail::WeightAt> scratch_;
+  detail::TopKFinder top_k_;
+  detail::TopPFinder top_p_;
+  std::vector<float> changed_;    // the logits after penalties and processors
+  std::vector<float> block_max_;  // of the logits, where top-k needs them
+  std::vector<float> weights_;    // of the candidates
+  std::vector<std::uint64_t> block_units_;
 };
 
 }  // namespace weft::inline v0

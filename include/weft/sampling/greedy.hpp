@@ -11,7 +11,7 @@ namespace weft::inline v0 {
 inline TokenId sample_greedy(const FloatRow& values) {
   const std::span<const float> row = values.values();
   if (row.empty()) raise<ShapeError>("sample_greedy: there are no values, expected at least one");
-  return static_cast<TokenId>(detail::first_index_of(row, detail::checked_max(row, "value")));
+  return static_cast<TokenId>(detail::checked_largest(cpu::best_sampling_kernels(), row, "value").index);
 }
 
 }  // namespace weft::inline v0

@@ -5,7 +5,6 @@
 #include <vector>
 
 #include <weft/sampling/categorical.hpp>
-#include <weft/sampling/weigh.hpp>
 
 namespace weft::inline v0 {
 
@@ -26,9 +25,10 @@ class MinP {
 
   /// Throws NumericError naming the index of a NaN or +infinity, or where all logits are -inf.
   void operator()(std::span<float> logits, std::span<const TokenId>) {
-    const float max = detail::checked_max(logits, "logit");
+    const cpu::SamplingKernels& kernels = cpu::best_sampling_kernels();
+    const float max = detail::checked_largest(kernels, logits, "logit").value;
     weights_.resize(logits.size());
-    detail::weigh(logits, max, 1.f, weights_);
+    kernels.weigh(logits.data(), logits.size(), max, 1.f, weights_.data());
     for (std::size_t i = 0; i < logits.size(); ++i)
       if (weights_[i] < p_) logits[i] = -std::numeric_limits<float>::infinity();
   }
@@ -44,9 +44,8 @@ class MinP {
 template <class Rng>
 TokenId sample_min_p(const FloatRow& probabilities, float p, Rng& rng) {
   detail::check_min_p(p);
-  std::vector<float> weights = detail::weights_of(probabilities.values());
-  detail::drop_below(weights, p * *std::ranges::max_element(weights));
-  return static_cast<TokenId>(detail::pick_weighted(weights, uniform_double(rng)).index);
+  const std::vector<float> weights = detail::weights_of(probabilities.values());
+  return detail::draw_weighted(weights, p * *std::ranges::max_element(weights), rng);
 }
 
 }  // namespace weft::inline v0

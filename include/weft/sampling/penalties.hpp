@@ -1,15 +1,39 @@
 #pragma once
 
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <limits>
 #include <span>
 #include <vector>
 
+#include <weft/core/config.hpp>
+#include <weft/core/error.hpp>
 #include <weft/sampling/logits_processor.hpp>
-#include <weft/sampling/weights.hpp>
 
 namespace weft::inline v0 {
+
+namespace detail {
+
+/// 0, which the compiler cannot know.
+inline std::uint32_t opaque_zero() noexcept {
+#if defined(__GNUC__) || defined(__clang__)
+  std::uint32_t zero = 0;
+  asm("" : "+r"(zero));
+  return zero;
+#else
+  const volatile std::uint32_t zero = 0;
+  return zero;
+#endif
+}
+
+/// x, given opaque_zero(): compilers fuse the product that made x with the sum that takes it, also across statements,
+/// unless the bits of x are needed in between.
+WEFT_ALWAYS_INLINE float rounded(float x, std::uint32_t zero) noexcept {
+  return std::bit_cast<float>(std::bit_cast<std::uint32_t>(x) ^ zero);
+}
+
+}  // namespace detail
 
 /// Parameters of Penalties; the defaults change nothing.
 struct PenaltyParams {

@@ -3,12 +3,14 @@
 #include <algorithm>
 #include <array>
 #include <bit>
+#include <cstddef>
 #include <cstdint>
 #include <limits>
+#include <span>
 #include <vector>
 
 #include <weft/sampling/categorical.hpp>
-#include <weft/sampling/weigh.hpp>
+#include <weft/sampling/selection.hpp>
 
 namespace weft::inline v0 {
 
@@ -18,89 +20,85 @@ inline void check_top_p(float p) {
   if (!(p > 0.f && p <= 1.f)) raise<ConfigError>("top_p is ", p, ", allowed: above 0 and at most 1");
 }
 
-struct WeightAt {
-  float weight;
-  std::uint32_t index;
-
-  /// The order in which top-p takes tokens: the larger weight first, the lower index among equals.
-  friend bool operator<(const WeightAt& a, const WeightAt& b) noexcept {
-    return a.weight != b.weight ? a.weight > b.weight : a.index < b.index;
-  }
-};
-
 /// Bins of equal width in the logarithm of a weight, 32 to a factor of 2, from the largest weights down.
 inline constexpr std::uint32_t weight_bins = 45 * 32;
-WEFT_ALWAYS_INLINE std::uint32_t weight_bin(float weight) noexcept {
-  constexpr std::uint32_t top = std::bit_cast<std::uint32_t>(2.f) - 1;
-  const std::uint32_t bin = (top - std::bit_cast<std::uint32_t>(weight)) >> 18;
-  return bin < weight_bins ? bin : weight_bins - 1;
+inline constexpr std::uint32_t largest_weight_bits = std::bit_cast<std::uint32_t>(2.f) - 1;
+inline std::uint32_t weight_bin(float weight) noexcept {
+  return std::min((largest_weight_bits - std::bit_cast<std::uint32_t>(weight)) >> 18, weight_bins - 1);
+}
+/// The smallest weight above those of a bin.
+inline float above_bin(std::uint32_t bin) noexcept {
+  return std::bit_cast<float>(largest_weight_bits - (bin << 18) + 1);
 }
 
-/// The last candidate that is taken: the one whose units carry the sum, which is `before` at the first, above `limit`.
-/// The candidates are put into another order.
-inline WeightAt crossing(std::vector<WeightAt>& candidates, std::uint64_t before, std::uint64_t limit) {
-  constexpr std::ptrdiff_t few = 64;
-  auto first = candidates.begin();
-  auto last = candidates.end();
-  while (last - first > few) {
-    const auto middle = first + (last - first) / 2;
-    std::nth_element(first, middle, last);
-    std::uint64_t upper = 0;
-    for (auto c = first; c != middle; ++c) upper += units(c->weight);
-    if (before + upper > limit) {
-      last = middle;
-    } else {
-      before += upper;
-      first = middle;
+struct WeightRange {
+  float lowest;
+  float below;
+};
+
+/// Between which weights the sum of all smaller ones passes `outside` (in units), as far as a sample tells: two
+/// standard deviations to both sides.
+inline WeightRange likely_crossing(std::span<const float> weights, double outside) noexcept {
+  constexpr std::size_t samples = 4096;
+  const std::size_t stride = (weights.size() + samples - 1) / samples;
+  std::array<std::uint64_t, weight_bins> sums{};
+  for (std::size_t i = 0; i < weights.size(); i += stride) sums[weight_bin(weights[i])] += units(weights[i]);
+  WeightRange range{negligible_weight, 2.f};
+  double sum = 0;
+  double variance = 0;
+  for (std::uint32_t bin = weight_bins; bin-- > 0;) {
+    if (sums[bin] == 0) continue;
+    const double here = static_cast<double>(stride) * static_cast<double>(sums[bin]);
+    sum += here;
+    variance += here * static_cast<double>(stride - 1) * static_cast<double>(units(above_bin(bin)));
+    const double missing = outside - sum;
+    if (missing * missing <= 4 * variance) continue;
+    (missing > 0 ? range.lowest : range.below) = above_bin(bin);
+    if (missing < 0) break;
+  }
+  return range;
+}
+
+/// Finds the smallest set of the largest weights whose sum exceeds p times that of all, without sorting: a sample tells
+/// a narrow range of weights in which the sum passes, and only those are looked at one by one.
+class TopPFinder {
+ public:
+  void reserve(std::size_t count) {
+    candidates_.reserve(count);
+    scratch_.reserve(count);
+  }
+
+  /// Returns the lowest weight that stays. A weight goes where the sum of those before it, the larger ones, exceeds p
+  /// times `total`, the sum of all in units; p is in (0, 1). Of weights equal to the lowest the first ones stay, and
+  /// those that go are set to 0.
+  float cut(const cpu::SamplingKernels& kernels, std::span<float> weights, std::uint64_t total, float p) {
+    const double mass = static_cast<double>(p) * static_cast<double>(total);
+    const auto limit = static_cast<std::uint64_t>(mass);
+    WeightRange range = likely_crossing(weights, static_cast<double>(total) - mass);
+    candidates_.reserve(weights.size());
+    for (;;) {
+      const std::uint64_t before = kernels.sum_from(weights.data(), weights.size(), range.below, nullptr);
+      if (before > limit) {
+        range = {range.below, 2.f};
+        continue;
+      }
+      candidates_.clear();
+      candidates_.collect(kernels, weights, 0, weights.size(), range.lowest, range.below);
+      const std::span<const float> values = candidates_.values();
+      if (before + kernels.sum_from(values.data(), values.size(), 0.f, nullptr) > limit) {
+        const Candidate last = find_crossing(candidates_, units, before, limit, scratch_);
+        for (std::size_t i = 0; i < values.size(); ++i)
+          if (values[i] == last.value && candidates_.indices()[i] > last.index) weights[candidates_.indices()[i]] = 0.f;
+        return last.value;
+      }
+      range = {negligible_weight, range.lowest};
     }
   }
-  std::sort(first, last);
-  for (; last - first > 1; ++first) {
-    before += units(first->weight);
-    if (before > limit) break;
-  }
-  return *first;
-}
 
-/// Sets to 0 all weights but those of the smallest set of the largest ones whose sum exceeds p times `total`, the sum
-/// of all: a weight goes where the sum of those before it, the larger ones, exceeds p times the total. `total` is in
-/// units, p in (0, 1). Equal weights are taken in order of the index. Does not sort: a histogram finds the narrow range
-/// of weights in which the sum passes, and only those are put in order. `scratch` is overwritten.
-inline void keep_top_p(std::span<float> weights, std::uint64_t total, float p, std::vector<WeightAt>& scratch) {
-  const double mass = static_cast<double>(p) * static_cast<double>(total);
-  const auto limit = static_cast<std::uint64_t>(mass);
-  // Weights below this one, were all of them to be added up, are less than what stays outside.
-  const double outside = static_cast<double>(total) - mass;
-  const auto lowest = static_cast<float>(0.5 * 0x1p-43 * outside / static_cast<double>(weights.size()));
-
-  std::array<std::array<std::uint64_t, weight_bins>, 2> sums{};
-  in_chunks(weights, 0.f, [&](const float* w, std::size_t) {
-    std::uint32_t any = 0;
-    for (std::size_t j = 0; j < weight_chunk; ++j) any |= w[j] >= lowest ? 1u : 0u;
-    if (any == 0) return;
-    for (std::size_t j = 0; j < weight_chunk; ++j) sums[j % 2][weight_bin(w[j])] += units(w[j]);
-  });
-  std::uint64_t before = 0;
-  std::uint32_t bin = 0;
-  for (; bin + 1 < weight_bins; ++bin) {
-    const std::uint64_t here = sums[0][bin] + sums[1][bin];
-    if (before + here > limit) break;
-    before += here;
-  }
-  scratch.clear();
-  in_chunks(weights, 0.f, [&](const float* w, std::size_t offset) {
-    std::uint32_t any = 0;
-    for (std::size_t j = 0; j < weight_chunk; ++j) any |= weight_bin(w[j]) == bin ? 1u : 0u;
-    if (any == 0) return;
-    for (std::size_t j = 0; j < weight_chunk && offset + j < weights.size(); ++j)
-      if (weight_bin(w[j]) == bin) scratch.push_back({w[j], static_cast<std::uint32_t>(offset + j)});
-  });
-  if (scratch.empty()) return;
-  const WeightAt cut = crossing(scratch, before, limit);
-  const auto after_cut = weights.subspan(cut.index + 1);
-  drop_below(weights.first(cut.index + 1), cut.weight);
-  drop_below(after_cut, std::bit_cast<float>(std::bit_cast<std::uint32_t>(cut.weight) + 1));
-}
+ private:
+  Candidates candidates_;
+  std::vector<Candidate> scratch_;
+};
 
 }  // namespace detail
 
@@ -114,19 +112,20 @@ class TopP {
 
   /// Throws NumericError naming the index of a NaN or +infinity, or where all logits are -inf.
   void operator()(std::span<float> logits, std::span<const TokenId>) {
-    const float max = detail::checked_max(logits, "logit");
+    const cpu::SamplingKernels& kernels = cpu::best_sampling_kernels();
+    const float max = detail::checked_largest(kernels, logits, "logit").value;
     if (p_ == 1.f) return;
     weights_.resize(logits.size());
-    const std::uint64_t total = detail::weigh(logits, max, 1.f, weights_);
-    detail::keep_top_p(weights_, total, p_, scratch_);
+    const std::uint64_t total = kernels.weigh(logits.data(), logits.size(), max, 1.f, weights_.data());
+    const float lowest = finder_.cut(kernels, weights_, total, p_);
     for (std::size_t i = 0; i < logits.size(); ++i)
-      if (weights_[i] == 0.f) logits[i] = -std::numeric_limits<float>::infinity();
+      if (weights_[i] < lowest) logits[i] = -std::numeric_limits<float>::infinity();
   }
 
  private:
   float p_;
   std::vector<float> weights_;
-  std::vector<detail::WeightAt> scratch_;
+  detail::TopPFinder finder_;
 };
 
 /// A token drawn from the nucleus of `probabilities` (vocab), renormalised, by the rule of TopP; one uniform_double of
@@ -139,11 +138,13 @@ template <class Rng>
 TokenId sample_top_p(const FloatRow& probabilities, float p, Rng& rng) {
   detail::check_top_p(p);
   std::vector<float> weights = detail::weights_of(probabilities.values());
+  float lowest = 0.f;
   if (p < 1.f) {
-    std::vector<detail::WeightAt> scratch;
-    detail::keep_top_p(weights, detail::total_units(weights), p, scratch);
+    const cpu::SamplingKernels& kernels = cpu::best_sampling_kernels();
+    const std::uint64_t total = kernels.sum_from(weights.data(), weights.size(), 0.f, nullptr);
+    lowest = detail::TopPFinder().cut(kernels, weights, total, p);
   }
-  return static_cast<TokenId>(detail::pick_weighted(weights, uniform_double(rng)).index);
+  return detail::draw_weighted(weights, lowest, rng);
 }
 
 }  // namespace weft::inline v0

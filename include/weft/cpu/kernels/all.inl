@@ -1,5 +1,5 @@
-// Included by generic.hpp, avx2.hpp and avx512.hpp inside their namespace and target region: every kernel, in the order
-// in which they build on each other, and the table of them.
+// Included by generic.hpp, avx2.hpp, avx512.hpp and neon.hpp inside their namespace and target region: every kernel, in
+// the order in which they build on each other, and the table of them.
 
 // clang-format off
 #include <weft/cpu/kernels/row.inl>
@@ -14,15 +14,18 @@ inline constexpr Kernels table{
     .pair_blocks = pair_blocks,
     .f32 = {.most = f32_tokens, .elements = 2, .bytes = 2 * sizeof(float), .pack = pack_f32},
     .tile_f32 = tiles<TilePanels<TileF32>, f32_tokens>,
-    .f16 = {expand_pairs<half>, tiles<TilePanels<TilePairs<half>>, f32_tokens, 6>},
-    .bf16_as_f32 = {expand_pairs<bfloat16>, tiles<TilePanels<TilePairs<bfloat16>>, f32_tokens, 6>},
+    .f16 = {expand_pairs<half>, tiles<TilePanels<TilePairs<half>>, f32_tokens, 8>},
+    .bf16_as_f32 = {expand_pairs<bfloat16>, tiles<TilePanels<TilePairs<bfloat16>>, f32_tokens, 8>},
     .bf16 = {},
     .tile_bf16 = nullptr,
     .i8 = i8_kernels,
-    .attention_f32 = attention<float>,
-    .attention_f16 = attention<half>,
-    .attention_bf16 = attention<bfloat16>,
-    .attention_bf16_native = nullptr,
+    .attention = {.f32 = attend<float>,
+                  .f16 = attend<half>,
+                  .bf16 = attend<bfloat16>,
+                  .bf16_native = nullptr,
+                  .q8_0 = attend_q8_0,
+                  .merge = attention_merge,
+                  .finish = attention_finish},
     .softmax = softmax,
     .log_sum_exp = log_sum_exp,
     .exp = exp,

@@ -1,4 +1,4 @@
-// Included by generic.hpp, avx2.hpp and avx512.hpp inside their namespace and target region.
+// Included by generic.hpp, avx2.hpp, avx512.hpp and neon.hpp inside their namespace and target region.
 
 inline constexpr std::size_t gemm_rows = 6;
 inline constexpr std::size_t gemm_columns = gemm_vectors * width;
@@ -144,27 +144,59 @@ inline void softmax_step(std::size_t rows, float* scores, float* maxima, float* 
 
 /// How keys and values of one element type become float.
 struct CacheReader {
-  void (*transpose)(const void* from, std::size_t stride, std::size_t keys, std::size_t head_dim, float* to) noexcept;
-  void (*read)(const void* from, std::size_t head_dim, float* to) noexcept;
+  void (*transpose)(const std::byte* from, std::size_t stride, std::size_t keys, std::size_t head_dim,
+                    float* to) noexcept;
+  void (*read)(const std::byte* from, std::size_t head_dim, float* to) noexcept;
 };
 
 template <class T>
 inline constexpr CacheReader cache_reader{
-    [](const void* from, std::size_t stride, std::size_t keys, std::size_t head_dim, float* to) noexcept {
-      transpose_keys(static_cast<const T*>(from), stride, keys, head_dim, to);
+    [](const std::byte* from, std::size_t stride, std::size_t keys, std::size_t head_dim, float* to) noexcept {
+      transpose_keys(reinterpret_cast<const T*>(from), stride / sizeof(T), keys, head_dim, to);
     },
-    [](const void* from, std::size_t head_dim, float* to) noexcept {
-      convert(static_cast<const T*>(from), head_dim, to);
+    [](const std::byte* from, std::size_t head_dim, float* to) noexcept {
+      convert(reinterpret_cast<const T*>(from), head_dim, to);
     }};
+
+/// Blocks of Q8_0: a half and 32 int8.
+inline void read_q8_0(const std::byte* from, std::size_t head_dim, float* to) noexcept {
+  for (std::size_t i = 0; i < head_dim; i += 32, from += 34) {
+    half scale;
+    std::memcpy(&scale, from, sizeof(half));
+    const auto* codes = reinterpret_cast<const std::int8_t*>(from + sizeof(half));
+    const float factor = scale;
+    for (std::size_t j = 0; j < 32; ++j) to[i + j] = factor * static_cast<float>(codes[j]);
+  }
+}
+
+inline constexpr CacheReader q8_0_reader{
+    [](const std::byte* from, std::size_t stride, std::size_t keys, std::size_t head_dim, float* to) noexcept {
+      constexpr std::size_t most = 256;  // elements of a part of the keys that is widened at once
+      alignas(64) float rows[width * most];
+      for (std::size_t d = 0; d < head_dim; d += most) {
+        const std::size_t dims = head_dim - d < most ? head_dim - d : most;
+        for (std::size_t j = 0; j < attention_block; j += width) {
+          const std::size_t here = keys < j ? 0 : keys - j < width ? keys - j : width;
+          for (std::size_t i = 0; i < here; ++i)
+            read_q8_0(from + (j + i) * stride + d / 32 * 34, dims, rows + i * dims);
+          for (std::size_t e = 0; e < dims; e += width) {
+            Vec block[width];
+            for (std::size_t i = 0; i < width; ++i) block[i] = i < here ? load(rows + i * dims + e) : zero();
+            transpose(block);
+            for (std::size_t i = 0; i < width; ++i) store(to + (d + e + i) * attention_block + j, block[i]);
+          }
+        }
+      }
+    },
+    read_q8_0};
 
 /// The two products of attention in float.
 class FloatProducts {
  public:
-  FloatProducts(const CacheReader& cache, std::size_t element_bytes, std::size_t head_dim, float* scratch) noexcept
+  FloatProducts(const CacheReader& cache, std::size_t head_dim, float* scratch) noexcept
       : cache_(cache),
-        element_bytes_(element_bytes),
         head_dim_(head_dim),
-        padded_((head_dim + 15) / 16 * 16),
+        padded_(attention_padded(head_dim)),
         keys_(scratch),
         values_(scratch + attention_block * padded_) {}
 
@@ -183,7 +215,7 @@ class FloatProducts {
     for (std::size_t j = 0; j < count; ++j) {
       float* value = values_ + j * padded_;
       const bool hidden = key_mask && !key_mask[j];
-      if (!hidden) cache_.read(v + j * stride * element_bytes_, head_dim_, value);
+      if (!hidden) cache_.read(v + j * stride, head_dim_, value);
       for (std::size_t d = hidden ? 0 : head_dim_; d < padded_; ++d) value[d] = 0.f;
     }
     gemm(p, attention_block, rows, values_, padded_, count, padded_, out, padded_);
@@ -191,7 +223,6 @@ class FloatProducts {
 
  private:
   const CacheReader& cache_;
-  std::size_t element_bytes_;
   std::size_t head_dim_;
   std::size_t padded_;
   const float* q_ = nullptr;  // (rows, padded)
@@ -199,80 +230,151 @@ class FloatProducts {
   float* values_;             // (attention_block, padded)
 };
 
-template <class Products>
-void attention_with(const AttentionArgs& a, std::size_t element_bytes, Products& products, std::size_t kv_head,
-                    std::size_t token_begin, std::size_t token_end, float* scratch) noexcept {
-  const std::size_t padded = (a.head_dim + 15) / 16 * 16;
-  const std::size_t rows = (token_end - token_begin) * a.group;
-  float* q = scratch;                                         // (rows, padded), scaled
-  float* out = q + attention_rows * padded;                   // (rows, padded)
-  float* scores = out + attention_rows * padded;              // (rows, attention_block)
-  float* maxima = scores + attention_rows * attention_block;  // (rows)
-  float* sums = maxima + attention_rows;                      // (rows)
-  float* factors = sums + attention_rows;                     // (rows)
-
-  const auto head_of = [&](std::size_t row) noexcept { return kv_head * a.group + row % a.group; };
-  const auto token_of = [&](std::size_t row) noexcept { return token_begin + row / a.group; };
+/// state = the softmax over the keys of both, with the larger maximum. A state without keys leaves the other's bits.
+inline void attention_merge(const float* from, std::size_t rows, std::size_t head_dim, float* state) noexcept {
+  const std::size_t padded = attention_padded(head_dim);
+  const float *from_maxima = from + rows * padded, *from_sums = from_maxima + rows;
+  float *maxima = state + rows * padded, *sums = maxima + rows;
   for (std::size_t row = 0; row < rows; ++row) {
-    const float* from = a.q + token_of(row) * a.q_token + head_of(row) * a.q_head;
-    for (std::size_t d = 0; d < a.head_dim; d += width) {
-      const std::size_t left = a.head_dim - d;
-      const Vec scaled = mul(left >= width ? load(from + d) : load_partial(from + d, left), set(a.scale));
-      if (left >= width) {
-        store(q + row * padded + d, scaled);
-      } else {
-        store_partial(q + row * padded + d, scaled, left);
+    const float maximum = from_maxima[row] > maxima[row] ? from_maxima[row] : maxima[row];
+    float factors[2] = {maximum == maxima[row] ? 0.f : maxima[row] - maximum,
+                        maximum == from_maxima[row] ? 0.f : from_maxima[row] - maximum};
+    exp(factors, 2, factors);
+    for (std::size_t d = 0; d < padded; d += width) {
+      float* to = state + row * padded + d;
+      store(to, fma(load(from + row * padded + d), set(factors[1]), mul(load(to), set(factors[0]))));
+    }
+    maxima[row] = maximum;
+    sums[row] = std::fma(from_sums[row], factors[1], sums[row] * factors[0]);
+  }
+}
+
+/// The queries of some tokens in the heads of one key/value head, and what each may see.
+class AttentionRows {
+ public:
+  AttentionRows(const AttentionArgs& args, std::size_t kv_head, std::size_t token_begin, std::size_t token_end) noexcept
+      : a_(args), kv_head_(kv_head), token_begin_(token_begin), token_end_(token_end) {}
+
+  std::size_t count() const noexcept { return (token_end_ - token_begin_) * a_.group; }
+  std::size_t head_of(std::size_t row) const noexcept { return kv_head_ * a_.group + row % a_.group; }
+  std::size_t token_of(std::size_t row) const noexcept { return token_begin_ + row / a_.group; }
+  /// A token sees the keys [first_key, last_key).
+  std::size_t first_key(std::size_t token) const noexcept { return attention_first_key(a_, token); }
+  std::size_t last_key(std::size_t token) const noexcept { return attention_last_key(a_, token); }
+
+  /// q (rows, padded) = the queries, scaled.
+  void read_queries(float* q, std::size_t padded) const noexcept {
+    for (std::size_t row = 0; row < count(); ++row) {
+      const float* from = a_.q + token_of(row) * a_.q_token + head_of(row) * a_.q_head;
+      for (std::size_t d = 0; d < a_.head_dim; d += width) {
+        const std::size_t left = a_.head_dim - d;
+        const Vec scaled = mul(left >= width ? load(from + d) : load_partial(from + d, left), set(a_.scale));
+        if (left >= width) {
+          store(q + row * padded + d, scaled);
+        } else {
+          store_partial(q + row * padded + d, scaled, left);
+        }
       }
     }
-    for (std::size_t d = 0; d < padded; d += width) store(out + row * padded + d, zero());
-    maxima[row] = -std::numeric_limits<float>::infinity();
-    sums[row] = 0.f;
   }
-  products.queries(q, rows);
 
-  // The keys token t sees are [first_key(t), last_key(t)).
-  const auto last_key = [&](std::size_t token) noexcept {
-    return a.causal && a.offset + token + 1 < a.keys ? a.offset + token + 1 : a.keys;
-  };
-  const auto first_key = [&](std::size_t token) noexcept {
-    const std::size_t end = a.offset + token + 1;
-    return a.window != 0 && end > a.window ? end - a.window : 0;
-  };
-  const auto* k = static_cast<const std::byte*>(a.k) + kv_head * a.k_head * element_bytes;
-  const auto* v = static_cast<const std::byte*>(a.v) + kv_head * a.v_head * element_bytes;
-  const std::size_t end = last_key(token_end - 1);
-  for (std::size_t block = first_key(token_begin) / attention_block * attention_block; block < end;
-       block += attention_block) {
-    const std::size_t count = end - block < attention_block ? end - block : attention_block;
-    products.scores(k + block * a.k_token * element_bytes, a.k_token, count, rows, scores);
+  /// Soft cap, ALiBi and hidden keys for the scores (rows, attention_block) of the keys from `block` on.
+  void shape(std::size_t block, float* scores) const noexcept {
     const auto clamped = [&](std::size_t key) noexcept {
       return key <= block ? 0 : key - block < attention_block ? key - block : attention_block;
     };
-    for (std::size_t row = 0; row < rows; ++row) {
+    for (std::size_t row = 0; row < count(); ++row) {
       const std::size_t token = token_of(row);
       const std::size_t first = clamped(first_key(token));
       const std::size_t last = clamped(last_key(token));
-      const float slope = a.alibi_slopes ? a.alibi_slopes[head_of(row)] : 0.f;
-      const bool plain = first == 0 && last == attention_block && slope == 0.f && a.soft_cap == 0.f && !a.key_mask;
+      const float slope = a_.alibi_slopes ? a_.alibi_slopes[head_of(row)] : 0.f;
+      const bool plain = first == 0 && last == attention_block && slope == 0.f && a_.soft_cap == 0.f && !a_.key_mask;
       if (!plain)
-        shape_scores(a, block, {first, last > first ? last : first},
-                     static_cast<float>(a.offset + token) - static_cast<float>(block), slope,
+        shape_scores(a_, block, {first, last > first ? last : first},
+                     static_cast<float>(a_.offset + token) - static_cast<float>(block), slope,
                      scores + row * attention_block);
     }
-    softmax_step(rows, scores, maxima, sums, factors);
-    for (std::size_t row = 0; row < rows; ++row)
-      if (factors[row] != 1.f)
-        for (std::size_t d = 0; d < padded; d += width)
-          store(out + row * padded + d, mul(load(out + row * padded + d), set(factors[row])));
-    products.outputs(scores, rows, v + block * a.v_token * element_bytes, a.v_token, count,
-                     a.key_mask ? a.key_mask + block : nullptr, out);
   }
 
-  for (std::size_t row = 0; row < rows; ++row) {
-    float* to = a.out + token_of(row) * a.out_token + head_of(row) * a.out_head;
+ private:
+  const AttentionArgs& a_;
+  std::size_t kv_head_;
+  std::size_t token_begin_;
+  std::size_t token_end_;
+};
+
+/// state = the online softmax over the keys [begin, end) of one span.
+template <class Products>
+void attend_span(const AttentionArgs& a, const AttentionRows& rows, Products& products, std::size_t kv_head,
+                 std::size_t begin, std::size_t end, float* scores, float* factors, float* state) noexcept {
+  const std::size_t padded = attention_padded(a.head_dim);
+  const std::size_t count = rows.count();
+  float *maxima = state + count * padded, *sums = maxima + count;
+  for (std::size_t i = 0; i < count * padded; ++i) state[i] = 0.f;
+  for (std::size_t row = 0; row < count; ++row) {
+    maxima[row] = -std::numeric_limits<float>::infinity();
+    sums[row] = 0.f;
+  }
+  const auto* k = static_cast<const std::byte*>(a.k) + kv_head * a.k_head;
+  const auto* v = static_cast<const std::byte*>(a.v) + kv_head * a.v_head;
+  for (std::size_t block = begin / attention_block * attention_block; block < end; block += attention_block) {
+    const std::size_t keys = end - block < attention_block ? end - block : attention_block;
+    products.scores(k + block * a.k_token, a.k_token, keys, count, scores);
+    rows.shape(block, scores);
+    softmax_step(count, scores, maxima, sums, factors);
+    for (std::size_t row = 0; row < count; ++row)
+      if (factors[row] != 1.f)
+        for (std::size_t d = 0; d < padded; d += width)
+          store(state + row * padded + d, mul(load(state + row * padded + d), set(factors[row])));
+    products.outputs(scores, count, v + block * a.v_token, a.v_token, keys, a.key_mask ? a.key_mask + block : nullptr,
+                     state);
+  }
+}
+
+template <class Products>
+void attend_with(const AttentionArgs& a, Products& products, const AttentionTask& task, float* state,
+                 float* scratch) noexcept {
+  const std::size_t padded = attention_padded(a.head_dim);
+  const AttentionRows rows(a, task.kv_head, task.token_begin, task.token_end);
+  float* q = scratch;                                          // (rows, padded), scaled
+  float* scores = q + attention_rows * padded;                 // (rows, attention_block)
+  float* factors = scores + attention_rows * attention_block;  // (rows)
+  float* later = factors + (attention_rows + 15) / 16 * 16;    // the state of a span after the first
+  rows.read_queries(q, padded);
+  products.queries(q, rows.count());
+  std::size_t begin = task.key_begin;
+  bool first = true;
+  do {
+    const std::size_t border = (begin / attention_span + 1) * attention_span;
+    const std::size_t end = border < task.key_end ? border : task.key_end;
+    attend_span(a, rows, products, task.kv_head, begin, end, scores, factors, first ? state : later);
+    if (!first) attention_merge(later, rows.count(), a.head_dim, state);
+    first = false;
+    begin = end;
+  } while (begin < task.key_end);
+}
+
+template <class T>
+void attend(const AttentionArgs& a, const AttentionTask& task, float* state, float* scratch) noexcept {
+  FloatProducts products(cache_reader<T>, a.head_dim, scratch + attention_row_floats(a.head_dim));
+  attend_with(a, products, task, state, scratch);
+}
+
+inline void attend_q8_0(const AttentionArgs& a, const AttentionTask& task, float* state, float* scratch) noexcept {
+  FloatProducts products(q8_0_reader, a.head_dim, scratch + attention_row_floats(a.head_dim));
+  attend_with(a, products, task, state, scratch);
+}
+
+/// The outputs of a task from the state of all its keys: sums of values divided by those of weights.
+inline void attention_finish(const AttentionArgs& a, const AttentionTask& task, const float* state) noexcept {
+  const AttentionRows rows(a, task.kv_head, task.token_begin, task.token_end);
+  const std::size_t padded = attention_padded(a.head_dim);
+  const float* sums = state + rows.count() * (padded + 1);
+  for (std::size_t row = 0; row < rows.count(); ++row) {
+    float* to = a.out + rows.token_of(row) * a.out_token + rows.head_of(row) * a.out_head;
     const float inverse = sums[row] > 0.f ? 1.f / sums[row] : 0.f;
     for (std::size_t d = 0; d < a.head_dim; d += width) {
-      const Vec mean = mul(load(out + row * padded + d), set(inverse));
+      const Vec mean = mul(load(state + row * padded + d), set(inverse));
       if (d + width <= a.head_dim) {
         store(to + d, mean);
       } else {
@@ -280,11 +382,4 @@ void attention_with(const AttentionArgs& a, std::size_t element_bytes, Products&
       }
     }
   }
-}
-
-template <class T>
-void attention(const AttentionArgs& a, std::size_t kv_head, std::size_t token_begin, std::size_t token_end,
-               float* scratch) noexcept {
-  FloatProducts products(cache_reader<T>, sizeof(T), a.head_dim, scratch + attention_row_floats(a.head_dim));
-  attention_with(a, sizeof(T), products, kv_head, token_begin, token_end, scratch);
 }

@@ -1,5 +1,5 @@
-// Included by generic.hpp, avx2.hpp and avx512.hpp inside their namespace and target region. The order of additions is
-// stated at TileArgs.
+// Included by generic.hpp, avx2.hpp, avx512.hpp and neon.hpp inside their namespace and target region. The order of
+// additions is stated at TileArgs.
 
 /// Tokens side by side: for every element of k, that of each token of the tile.
 inline void pack_f32(const float* x, std::size_t x_stride, std::size_t tokens, std::size_t k, void* out,

@@ -1,4 +1,4 @@
-// Included by generic.hpp, avx2.hpp and avx512.hpp inside their namespace and target region.
+// Included by generic.hpp, avx2.hpp, avx512.hpp and neon.hpp inside their namespace and target region.
 
 /// The first n <= width units of four bytes at any address, then zeros.
 WEFT_ALWAYS_INLINE Vec load_units(const std::byte* p, std::size_t n) noexcept {

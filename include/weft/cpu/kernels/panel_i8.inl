@@ -1,4 +1,5 @@
-// Included by generic.hpp, avx2.hpp and avx512_vnni.hpp after formats_i8.inl: what happens to the blocks of a format.
+// Included by generic.hpp, avx2.hpp, avx512_vnni.hpp, neon.hpp and neon_dot.hpp after formats_i8.inl: what happens to
+// the blocks of a format.
 
 /// Asks for the bytes that come some kilobytes after `bytes` bytes at p: so few loads are under way at once in code
 /// that computes between them that the memory would wait.
@@ -181,7 +182,7 @@ constexpr I8Weights i8_weights() noexcept {
 /// In the order of DType, from q8_0 on.
 inline constexpr I8Kernels i8_kernels{
     .tokens = {.most = i8_tokens, .elements = i8_elements, .bytes = sizeof(I8Tokens), .pack = pack_i8},
-    .direct_tokens = i8_direct_tokens < 2 ? i8_direct_tokens : 5,  // in tiles of two and one
+    .direct_tokens = i8_direct_tokens < 2 ? i8_direct_tokens : 5,  // in small tiles
     .weights = {i8_weights<Q8_0>(), i8_weights<Q4_0>(), i8_weights<Q4_1>(), i8_weights<Q5_0>(), i8_weights<Q5_1>(),
                 i8_weights<Q4_K>(), i8_weights<Q5_K>(), i8_weights<Q6_K>(), i8_weights<Q8_128>(), i8_weights<Q8Row>()},
 };

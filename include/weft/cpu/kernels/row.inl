@@ -1,4 +1,4 @@
-// Included by generic.hpp, avx2.hpp and avx512.hpp inside their namespace and target region.
+// Included by generic.hpp, avx2.hpp, avx512.hpp and neon.hpp inside their namespace and target region.
 //
 // A product that is added to something is written fma() here: some compilers fuse mul() and add() and others do not,
 // and the bits must not depend on that.

@@ -1,5 +1,5 @@
-// Included by generic.hpp, avx2.hpp, avx512.hpp and those that build on them, inside their namespace and target region,
-// before the products: what all of them share.
+// Included by generic.hpp, avx2.hpp, avx512.hpp, neon.hpp and those that build on them, inside their namespace and
+// target region, before the products: what all of them share.
 
 /// Two vectors of rows of y for T tokens, from `row` on: zero, or what is there.
 template <std::size_t T>

@@ -1,0 +1,1 @@
+#include <weft/cpu/define_kernels.hpp>
