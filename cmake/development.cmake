@@ -6,6 +6,7 @@ endif()
 
 option(WEFT_TEST_PACKAGE "Test weft from outside projects too" ON)
 option(WEFT_TEST_GATES "Test what the compiler makes of the kernels" ON)
+option(WEFT_BUILD_FUZZ "Build the fuzz targets of tests/fuzz (clang)" OFF)
 option(WEFT_WARNINGS_AS_ERRORS "Let a warning fail the build of weft's own programs" ON)
 
 # Precompiled headers and ccache go together only when ccache is told not to look at times.

@@ -1,0 +1,7 @@
+#include <weft/formats/gguf.hpp>
+
+#include "fuzz.hpp"
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  return weft_fuzz::read_weights<weft::GgufFile>(weft_fuzz::text_of(data, size));
+}

@@ -1,0 +1,13 @@
+#include <weft/tokenizers/sentencepiece.hpp>
+
+#include "fuzz.hpp"
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  return weft_fuzz::run([&] {
+    const weft_fuzz::MemoryFile file(weft_fuzz::text_of(data, size));
+    const weft::SentencePieceTokenizer tokenizer(file.path(), weft::TokenizerConfig{});
+    for (const char* text :
+         {"", "Hello, world!  It's 1234 o'clock.\n", "\xE4\xBD\xA0\xE5\xA5\xBD <s> e\xCC\x81\xF0\x9F\x98\x80"})
+      weft_fuzz::run([&] { static_cast<void>(tokenizer.decode(tokenizer.encode(text))); });
+  });
+}
