@@ -94,11 +94,11 @@ inline weft::CausalLM random_llama(const weft::DecoderConfig& c, weft::DType dty
   const auto matrix = [&](std::size_t rows, std::size_t columns) { return random_matrix(dtype, rows, columns, state); };
   parts.weights.embedding = matrix(c.vocab, c.hidden);
   parts.weights.output = parts.weights.embedding;
-  parts.weights.final_norm = ones(c.hidden);
+  parts.weights.final_norm.gain = ones(c.hidden);
   for (std::size_t i = 0; i < c.layers; ++i) {
     weft::DecoderLayerWeights& layer = parts.weights.layers.emplace_back();
-    layer.attention_norm = ones(c.hidden);
-    layer.mlp_norm = ones(c.hidden);
+    layer.attention_norm.gain = ones(c.hidden);
+    layer.mlp_norm.gain = ones(c.hidden);
     layer.attention.q = matrix(c.query(), c.hidden);
     layer.attention.k = matrix(c.key_value(), c.hidden);
     layer.attention.v = matrix(c.key_value(), c.hidden);

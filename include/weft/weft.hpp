@@ -40,6 +40,8 @@
 #include <weft/generation/stop.hpp>
 #include <weft/layers/attention_block.hpp>
 #include <weft/layers/mlp.hpp>
+#include <weft/layers/moe.hpp>
+#include <weft/layers/norm.hpp>
 #include <weft/layers/tap.hpp>
 #include <weft/layers/transformer_block.hpp>
 #include <weft/metrics/perplexity.hpp>
@@ -55,9 +57,12 @@
 #include <weft/models/generation_config.hpp>
 #include <weft/models/kv_cache.hpp>
 #include <weft/models/load.hpp>
+#include <weft/models/load_options.hpp>
 #include <weft/models/registry.hpp>
 #include <weft/models/session.hpp>
+#include <weft/models/tensor_table.hpp>
 #include <weft/ops/activation.hpp>
+#include <weft/ops/alibi.hpp>
 #include <weft/ops/attention.hpp>
 #include <weft/ops/elementwise.hpp>
 #include <weft/ops/embedding.hpp>
@@ -73,6 +78,7 @@
 #include <weft/ops/reduce.hpp>
 #include <weft/ops/rms_norm.hpp>
 #include <weft/ops/rope.hpp>
+#include <weft/ops/soft_cap.hpp>
 #include <weft/ops/softmax.hpp>
 #include <weft/ops/values_and_indices.hpp>
 #include <weft/sampling/categorical.hpp>

@@ -104,7 +104,7 @@ Tensor<float, 2> in_parts(const AttentionWeights& weights, const Sizes& s, DType
     Tensor<float, 2> q({tokens, s.heads * s.head_dim}), k({tokens, s.kv_heads * s.head_dim}), v(k), out(q);
     const CachedSequence sequence{.cache = cache.layer, .begin = 0, .tokens = tokens, .position = begin};
     attention_block(weights, std::span(&sequence, 1), rope, std::span(positions).subspan(begin, tokens),
-                    {.scale = 1.f / std::sqrt(static_cast<float>(s.head_dim)), .window = window},
+                    {.scores = {.scale = 1.f / std::sqrt(static_cast<float>(s.head_dim)), .window = window}},
                     x.narrow(0, begin, tokens), {q, k, v, out}, y.narrow(0, begin, tokens), ctx);
     begin += tokens;
   }
@@ -178,7 +178,7 @@ TEST(AttentionBlock, SeveralSequencesAtOnce) {
         for (std::size_t t = 0; t < one.tokens; ++t) positions.push_back(static_cast<std::int32_t>(one.position + t));
       const std::size_t n = rows.extent(0);
       Tensor<float, 2> q({n, s.heads * s.head_dim}), k({n, s.kv_heads * s.head_dim}), v(k), out(q);
-      attention_block(weights, sequences, rope, positions, {.scale = 0.2f}, rows, {q, k, v, out}, y, {});
+      attention_block(weights, sequences, rope, positions, {.scores = {.scale = 0.2f}}, rows, {q, k, v, out}, y, {});
     };
     // The first eleven rows: five tokens of a, six of b; then one of a, two of b, three of c.
     Tensor<float, 2> y({17, s.hidden}), alone(y);
@@ -203,8 +203,8 @@ TEST(AttentionBlock, MayWriteOverItsInput) {
   const std::vector<std::int32_t> positions{0, 1, 2, 3, 4, 5};
   Tensor<float, 2> q({6, 24}), k({6, 12}), v(k), out(q);
   const CachedSequence sequence{.cache = cache.layer, .begin = 0, .tokens = 6, .position = 0};
-  attention_block(weights, std::span(&sequence, 1), rope, positions, {.scale = 1.f / std::sqrt(6.f)}, x, {q, k, v, out},
-                  x, {});
+  attention_block(weights, std::span(&sequence, 1), rope, positions, {.scores = {.scale = 1.f / std::sqrt(6.f)}}, x,
+                  {q, k, v, out}, x, {});
   EXPECT_EQ(std::memcmp(x.data(), expected.data(), x.size() * sizeof(float)), 0);
 }
 
@@ -218,8 +218,8 @@ TEST(AttentionBlock, StoresWhatTheCacheSays) {
   const std::vector<std::int32_t> positions{0, 1, 2, 3};
   Tensor<float, 2> q({4, 24}), k({4, 12}), v(k), out(q), y({4, 24});
   const CachedSequence sequence{.cache = cache.layer, .begin = 0, .tokens = 4, .position = 0};
-  attention_block(weights, std::span(&sequence, 1), rope, positions, {.scale = 1.f / std::sqrt(6.f)}, x, {q, k, v, out},
-                  y, {});
+  attention_block(weights, std::span(&sequence, 1), rope, positions, {.scores = {.scale = 1.f / std::sqrt(6.f)}}, x,
+                  {q, k, v, out}, y, {});
   Rows keys = naive_linear(rows_of(x), weights.k, weights.k_bias);
   naive_rope(keys, 6, 100.0);
   const Rows values = naive_linear(rows_of(x), weights.v, weights.v_bias);

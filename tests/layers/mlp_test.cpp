@@ -62,6 +62,20 @@ TEST(Mlp, IsTheGatedEquation) {
         }
 }
 
+TEST(Mlp, WithoutAGateIsThePlainEquation) {
+  for (const bool biases : {false, true}) {
+    MlpWeights weights = random_mlp(DType::f32, 13, 37, biases);
+    weights.gate = {};
+    const Tensor<float, 2> x = Numbers(5).tensor<2>({5, 13});
+    Rows expected = naive_linear(rows_of(x), weights.up, weights.up_bias);
+    for (std::vector<double>& row : expected)
+      for (double& value : row) value = naive_activation(Activation::gelu, value);
+    Tensor<float, 2> up({5, 37}), y({5, 13});
+    mlp(weights, Activation::gelu, x, up, up, y, {});
+    EXPECT_LT(max_difference(y, naive_linear(expected, weights.down, weights.down_bias)), 5e-5) << biases;
+  }
+}
+
 TEST(Mlp, SameBitsForAnyDivisionOfTokensAndThreads) {
   const MlpWeights weights = random_mlp(DType::f32, 64, 200, true);
   const Tensor<float, 2> x = Numbers(7).tensor<2>({30, 64});

@@ -19,12 +19,12 @@ constexpr std::size_t tokens = 6, hidden = 24, heads = 4, kv_heads = 2, head_dim
 
 DecoderLayerWeights random_layer() {
   Numbers numbers(3);
-  return {.attention_norm = numbers.vector(hidden),
+  return {.attention_norm = {.gain = numbers.vector(hidden)},
           .attention = {.q = numbers.matrix(DType::f32, heads * head_dim, hidden),
                         .k = numbers.matrix(DType::f32, kv_heads * head_dim, hidden),
                         .v = numbers.matrix(DType::f32, kv_heads * head_dim, hidden),
                         .o = numbers.matrix(DType::f32, hidden, heads * head_dim)},
-          .mlp_norm = numbers.vector(hidden),
+          .mlp_norm = {.gain = numbers.vector(hidden)},
           .mlp = {.gate = numbers.matrix(DType::f32, intermediate, hidden),
                   .up = numbers.matrix(DType::f32, intermediate, hidden),
                   .down = numbers.matrix(DType::f32, hidden, intermediate)}};
@@ -53,7 +53,7 @@ class TransformerBlock : public testing::Test {
   std::vector<std::int32_t> positions{0, 1, 2, 3, 4, 5};
   DecoderLayerParams params{.norm = {.eps = 1e-5f},
                             .activation = Activation::gelu,
-                            .attention = {.scale = 1.f / std::sqrt(static_cast<float>(head_dim))}};
+                            .attention = {.scores = {.scale = 1.f / std::sqrt(static_cast<float>(head_dim))}}};
   Tensor<float, 2> normed{{tokens, hidden}}, q{{tokens, heads*head_dim}}, k{{tokens, kv_heads*head_dim}}, v{k}, out{q},
       gate{{tokens, intermediate}}, up{gate};
 };
@@ -82,10 +82,10 @@ TEST_F(TransformerBlock, AddsBothHalvesToItsInput) {
   Tensor<float, 2> part({tokens, hidden});
   const CachedSequence sequence{.cache = cache, .begin = 0, .tokens = tokens, .position = 0};
   attention_block(weights.attention, std::span(&sequence, 1), rope, positions, params.attention,
-                  floats_of(naive_norm(expected, weights.attention_norm, 1e-5)), attention_buffers(), part, {});
+                  floats_of(naive_norm(expected, weights.attention_norm.gain, 1e-5)), attention_buffers(), part, {});
   for (std::size_t t = 0; t < tokens; ++t)
     for (std::size_t i = 0; i < hidden; ++i) expected[t][i] += static_cast<double>(part(t, i));
-  mlp(weights.mlp, Activation::gelu, floats_of(naive_norm(expected, weights.mlp_norm, 1e-5)), gate, up, part, {});
+  mlp(weights.mlp, Activation::gelu, floats_of(naive_norm(expected, weights.mlp_norm.gain, 1e-5)), gate, up, part, {});
   for (std::size_t t = 0; t < tokens; ++t)
     for (std::size_t i = 0; i < hidden; ++i) expected[t][i] += static_cast<double>(part(t, i));
   run(x);

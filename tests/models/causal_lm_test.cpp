@@ -31,10 +31,10 @@ CausalLM::Parts parts(bool tied) {
   DecoderWeights& w = result.weights;
   w.embedding = matrix(DType::bf16, 10, 4);
   w.output = tied ? w.embedding : matrix(DType::f32, 10, 4);
-  w.final_norm = Tensor<float, 1>({4});
+  w.final_norm.gain = Tensor<float, 1>({4});
   DecoderLayerWeights& layer = w.layers.emplace_back();
-  layer.attention_norm = Tensor<float, 1>({4});
-  layer.mlp_norm = Tensor<float, 1>({4});
+  layer.attention_norm.gain = Tensor<float, 1>({4});
+  layer.mlp_norm.gain = Tensor<float, 1>({4});
   layer.attention.q = matrix(DType::f32, 4, 4);
   layer.attention.k = matrix(DType::f32, 2, 4);
   layer.attention.v = matrix(DType::f32, 2, 4);

@@ -19,6 +19,33 @@ TEST(DecoderConfig, ChoicesAreNeutralAtFirst) {
   EXPECT_EQ(config.rope.scaling.index(), 0u);
   EXPECT_EQ(config.rope.rotary_dim, 0u);
   EXPECT_EQ(config.query(), 0u);
+  EXPECT_EQ(config.form, BlockForm::pre_norm);
+  EXPECT_EQ(config.embedding_scale, 1.f);
+  EXPECT_EQ(config.logit_soft_cap + config.attention_soft_cap + config.qkv_clip + config.norm_gain_offset, 0.f);
+  EXPECT_FALSE(config.has_experts(3));
+  EXPECT_EQ(config.window_of(3), 0u);
+}
+
+TEST(DecoderConfig, ChoicesByLayer) {
+  const DecoderConfig config{.window = 5, .full_attention = {false, true}, .experts = 4, .dense_layers = {true, false}};
+  EXPECT_EQ(config.window_of(0), 5u);
+  EXPECT_EQ(config.window_of(1), 0u);
+  EXPECT_FALSE(config.has_experts(0));
+  EXPECT_TRUE(config.has_experts(1));
+  const DecoderConfig everywhere{.window = 5, .experts = 4};
+  EXPECT_EQ(everywhere.window_of(7), 5u);
+  EXPECT_TRUE(everywhere.has_experts(7));
+}
+
+TEST(DecoderConfig, ScoresAreScaledByTheRootOfTheHeadUnlessItSaysOtherwise) {
+  EXPECT_EQ((DecoderConfig{.head_dim = 16}.score_scale()), 0.25f);
+  EXPECT_EQ((DecoderConfig{.head_dim = 16, .attention_scale = 1.f}.score_scale()), 1.f);
+}
+
+TEST(DecoderConfig, TheWidestFeedForwardLayer) {
+  EXPECT_EQ((DecoderConfig{.intermediate = 7}.widest_intermediate()), 7u);
+  EXPECT_EQ(
+      (DecoderConfig{.intermediate = 7, .expert_intermediate = 3, .shared_intermediate = 9}.widest_intermediate()), 9u);
 }
 
 }  // namespace

@@ -138,15 +138,16 @@ inline bool same_bits(const Observed& a, const Observed& b) {
 inline Observed observe(const weft::CausalLM& model, std::span<const weft::TokenId> prompt,
                         const weft::SessionOptions& options = {}) {
   const std::size_t layers = model.config().layers;
+  const weft::DecoderModules& modules = model.config().modules;
   Observed observed;
   observed.hidden.resize(layers + 1);
   weft::Session session(model, options);
   session.set_tap([&](std::string_view name, weft::TensorView<const float, 2> values) {
     std::size_t index = layers + 1;
-    if (name == "model.embed_tokens") index = 0;
-    if (name == "model.norm") index = layers;
+    if (name == modules.embedding) index = 0;
+    if (name == modules.norm) index = layers;
     for (std::size_t i = 0; i + 1 < layers; ++i)
-      if (name == "model.layers." + std::to_string(i)) index = i + 1;
+      if (name == weft::detail::tensor_name(modules.layer, {i, 0})) index = i + 1;
     if (index > layers) return;
     for (std::size_t t = 0; t < values.extent(0); ++t)
       observed.hidden[index].insert(observed.hidden[index].end(), &values(t, 0), &values(t, 0) + values.extent(1));
@@ -206,8 +207,7 @@ class CheckpointCopy {
     Tensors tensors;
     {
       const weft::SafetensorsFile file(path() / "model.safetensors");
-      for (const weft::WeightsEntry& entry : file.entries())
-        tensors.emplace_back(entry.name, file.tensor(entry.name));
+      for (const weft::WeightsEntry& entry : file.entries()) tensors.emplace_back(entry.name, file.tensor(entry.name));
     }
     edit(tensors);
     // The tensors lie in the file that is replaced: the new one is another.

@@ -79,9 +79,10 @@ TEST(Llama, Activations) {
 
 RopeParams rope_of(const std::string& text) {
   ConfigReader reader(parse_json("{" + text + "}", "config.json"));
-  const RopeParams rope = arch::read_rope(reader, 10000.f);
+  DecoderConfig config{.head_dim = 12, .context = 4096};
+  arch::read_rope(reader, config);
   reader.finish({});
-  return rope;
+  return config.rope;
 }
 
 TEST(Rope, LinearUnderEitherName) {

@@ -125,7 +125,7 @@ TEST(LoadCausalLM, StopsWhenAskedTo) {
                                               },
                                           .stop = stop.get_token()});
   };
-  EXPECT_EQ(message_of<Cancelled>(load), "loading was stopped before lm_head.weight");
+  EXPECT_EQ(message_of<Cancelled>(load), "loading was stopped before model.layers.0.input_layernorm.weight");
   EXPECT_EQ(message_of<Cancelled>(load), "loading was stopped before model.embed_tokens.weight");
 }
 
@@ -297,6 +297,102 @@ TEST(OlderCheckpoints, NullHeadDim) {
 TEST(OlderCheckpoints, LinearScalingUnderTheOldKeyAlone) {
   expect_the_same("llama-linear-rope", [](const CheckpointCopy& copy) {
     copy.set_config("rope_scaling", {{"type", "linear"}, {"factor", 4.0}});
+  });
+}
+
+/// rope_parameters as transformers 4 wrote them, with the type under `type_key`.
+void write_older_rope(json& config, const char* type_key) {
+  json rope = config["rope_parameters"];
+  config.erase("rope_parameters");
+  config["rope_theta"] = rope["rope_theta"];
+  if (rope.contains("partial_rotary_factor")) config["partial_rotary_factor"] = rope["partial_rotary_factor"];
+  rope[type_key] = rope["rope_type"];
+  for (const char* key : {"rope_theta", "partial_rotary_factor", *type_key == 't' ? "rope_type" : "type"})
+    rope.erase(key);
+  config["rope_scaling"] = rope;
+}
+
+TEST(OlderCheckpoints, RopesOfEveryKind) {
+  for (const char* name : {"qwen2-yarn", "phi3-long", "phi", "stablelm", "llama-v5"})
+    for (const char* type_key : {"type", "rope_type"})
+      expect_the_same(name, [&](const CheckpointCopy& copy) {
+        copy.edit_config([&](json& config) { write_older_rope(config, type_key); });
+      });
+  expect_the_same("gpt-neox", [](const CheckpointCopy& copy) {
+    copy.edit_config([](json& config) {
+      config.erase("rope_parameters");
+      config["rotary_pct"] = 0.25;
+      config["rotary_emb_base"] = 10000;
+    });
+  });
+  expect_the_same("gemma3", [](const CheckpointCopy& copy) {
+    copy.edit_config([](json& config) {
+      config["rope_theta"] = config["rope_parameters"]["full_attention"]["rope_theta"];
+      config["rope_scaling"] = {{"rope_type", "linear"}, {"factor", 8.0}};
+      config["rope_local_base_freq"] = config["rope_parameters"]["sliding_attention"]["rope_theta"];
+      config.erase("rope_parameters");
+    });
+  });
+}
+
+TEST(OlderCheckpoints, WindowsByPattern) {
+  const auto erase = [](const char* key) {
+    return [=](const CheckpointCopy& copy) { copy.edit_config([=](json& config) { config.erase(key); }); };
+  };
+  expect_the_same("qwen2-window", erase("layer_types"));
+  expect_the_same("gemma2", erase("layer_types"));
+  expect_the_same("gpt-neo", erase("attention_layers"));
+  expect_the_same("gemma3", [](const CheckpointCopy& copy) {
+    copy.edit_config([](json& config) {
+      config.erase("layer_types");
+      config["sliding_window_pattern"] = 2;
+    });
+  });
+}
+
+TEST(OlderCheckpoints, ActivationOfTheFirstGemma) {
+  for (const json& newer : {json(), json("gelu_pytorch_tanh")})
+    expect_the_same("gemma", [&](const CheckpointCopy& copy) {
+      copy.edit_config([&](json& config) {
+        config["hidden_act"] = "gelu";
+        config["hidden_activation"] = newer;
+      });
+    });
+}
+
+TEST(OlderCheckpoints, OtherNamesOfTheSameKeys) {
+  expect_the_same("bloom", [](const CheckpointCopy& copy) {
+    copy.edit_config([](json& config) {
+      config["n_embed"] = config["hidden_size"];
+      config["num_attention_heads"] = config["n_head"];
+      config.erase("hidden_size");
+      config.erase("n_head");
+      config["attention_softmax_in_fp32"] = true;
+    });
+  });
+  expect_the_same("qwen3-moe", [](const CheckpointCopy& copy) {
+    copy.edit_config([](json& config) {
+      config["num_experts"] = config["num_local_experts"];
+      config.erase("num_local_experts");
+    });
+  });
+}
+
+TEST(OlderCheckpoints, NamesWithoutTheirPrefix) {
+  for (const auto& [name, prefix] : {std::pair{"gpt2", "transformer."}, {"bloom", "transformer."}, {"opt", "model."}})
+    expect_the_same(name, [&, prefix = std::string_view(prefix)](const CheckpointCopy& copy) {
+      copy.edit_tensors([&](CheckpointCopy::Tensors& tensors) {
+        for (auto& [key, tensor] : tensors) key = key.substr(prefix.size());
+      });
+    });
+}
+
+TEST(OlderCheckpoints, CausalMasksAmongTheTensors) {
+  expect_the_same("gpt2", [](const CheckpointCopy& copy) {
+    copy.edit_tensors([](CheckpointCopy::Tensors& tensors) {
+      for (const char* name : {"transformer.h.0.attn.bias", "transformer.h.1.attn.masked_bias", "lm_head.weight"})
+        tensors.emplace_back(name, zeros(DType::f32, {1, 1, 4, 4}));
+    });
   });
 }
 
@@ -535,8 +631,8 @@ TEST(BadConfig, NormEpsilon) {
 }
 
 TEST(BadConfig, ModelType) {
-  expect_config_error<UnsupportedError>("model_type", "falcon",
-                                        "the model type \"falcon\" is not supported (llama, mistral are)");
+  expect_config_error<UnsupportedError>("model_type", "mamba",
+                                        "the model type \"mamba\" is not supported (bloom, falcon, ");
   expect_config_error<FormatError>("model_type", absent, "the key \"model_type\" is missing");
   expect_config_error<FormatError>("model_type", 7, "expected a string");
 }
@@ -547,11 +643,19 @@ TEST(BadConfig, Activation) {
 }
 
 TEST(BadConfig, Rope) {
-  expect_config_error<UnsupportedError>("rope_scaling", {{"rope_type", "yarn"}, {"factor", 4.0}},
-                                        "the rope type \"yarn\" is not supported");
-  expect_config_error<UnsupportedError>("rope_scaling", {{"type", "dynamic"}, {"factor", 4.0}}, "\"dynamic\"");
-  expect_config_error<UnsupportedError>("rope_parameters", {{"rope_type", "longrope"}, {"rope_theta", 1e4}},
+  expect_config_error<UnsupportedError>("rope_scaling", {{"rope_type", "xpos"}, {"factor", 4.0}},
+                                        "the rope type \"xpos\" is not supported");
+  expect_config_error<ConfigError>("rope_scaling", {{"type", "dynamic"}}, "the key \"factor\" is missing");
+  expect_config_error<ConfigError>("rope_scaling", {{"type", "yarn"}, {"factor", -1.0}}, "factor is -1");
+  expect_config_error<UnsupportedError>("rope_parameters", {{"rope_type", "other"}, {"rope_theta", 1e4}},
                                         "rope_parameters (byte ");
+  expect_config_error<ConfigError>("rope_scaling", {{"type", "longrope"}, {"short_factor", json::array({1.0})}},
+                                   "the key \"long_factor\" is missing");
+  expect_config_error<ConfigError>(
+      "rope_scaling", {{"type", "longrope"}, {"short_factor", json::array({1.0})}, {"long_factor", json::array({1.0})}},
+      "there are 1 factors for 4 pairs");
+  expect_config_error<ConfigError>("rope_parameters", {{"partial_rotary_factor", 1.5}}, "rope_parameters (byte ");
+  expect_config_error<ConfigError>("rope_parameters", {{"partial_rotary_factor", 0.4}}, "3 elements of head_dim 8");
   expect_config_error<UnsupportedError>("rope_scaling", {{"type", "linear"}, {"factor", 4.0}, {"beta_fast", 32}},
                                         "\"beta_fast\" is not understood");
   expect_config_error<ConfigError>("rope_scaling", {{"type", "linear"}}, "the key \"factor\" is missing");

@@ -5,18 +5,29 @@
 #include <algorithm>
 #include <array>
 #include <set>
+#include <sstream>
 #include <string>
+#include <vector>
 
 #include <weft/formats/json.hpp>
 
-#include "../formats/temporary_directory.hpp"
+#include "fixtures.hpp"
 
 namespace {
 
 using namespace weft;
-using weft_tests::message_of;
+using namespace weft_tests;
 
 Json config_of(std::string_view text) { return parse_json(text, "dir/config.json"); }
+
+std::string known_families() {
+  std::string known;
+  for (const DecoderArchitecture* architecture : decoder_architectures) {
+    known += known.empty() ? "" : ", ";
+    known += architecture->model_type;
+  }
+  return known;
+}
 
 TEST(Registry, FindsFamiliesByModelType) {
   EXPECT_EQ(&find_architecture(config_of(R"({"model_type": "llama"})")), &arch::llama);
@@ -44,15 +55,122 @@ TEST(Registry, TheCallersOwnComeFirst) {
   EXPECT_EQ(&find_architecture(config_of(R"({"model_type": "other"})"), own), &other);
   EXPECT_EQ(&find_architecture(config_of(R"({"model_type": "mistral"})"), own), &arch::mistral);
   EXPECT_EQ(message_of<UnsupportedError>([] { find_architecture(config_of(R"({"model_type": "third"})"), own); }),
-            "dir/config.json: model_type (byte 22): the model type \"third\" is not supported (llama, other, llama, "
-            "mistral are)");
+            "dir/config.json: model_type (byte 22): the model type \"third\" is not supported (llama, other, " +
+                known_families() + " are)");
 }
 
 TEST(Registry, NamesWhatIsWrong) {
-  EXPECT_EQ(message_of<UnsupportedError>([] { find_architecture(config_of(R"({"model_type": "gpt9"})")); }),
-            "dir/config.json: model_type (byte 21): the model type \"gpt9\" is not supported (llama, mistral are)");
+  EXPECT_EQ(
+      message_of<UnsupportedError>([] { find_architecture(config_of(R"({"model_type": "gpt9"})")); }),
+      "dir/config.json: model_type (byte 21): the model type \"gpt9\" is not supported (" + known_families() + " are)");
   EXPECT_EQ(message_of<FormatError>([] { find_architecture(config_of("{}")); }),
             "dir/config.json: byte 1: the key \"model_type\" is missing");
 }
+
+// -- Every family by its fixtures.
+
+class Families : public testing::TestWithParam<std::string> {
+ protected:
+  /// Reads a config as load_causal_lm() does.
+  static DecoderConfig read(const std::string& text) {
+    const Json config = parse_json(text, "config.json");
+    const DecoderArchitecture& architecture = find_architecture(config);
+    ConfigReader reader(config);
+    DecoderConfig result = architecture.read_config(reader);
+    reader.finish(architecture.ignored_keys);
+    return result;
+  }
+
+  nlohmann::json config = nlohmann::json::parse(read_file(fixture(GetParam()) / "config.json"));
+};
+
+TEST_P(Families, EveryStoredElementIsOneWeight) {
+  const CausalLM model = load_causal_lm(fixture(GetParam()), {.threads = 1});
+  const SafetensorsFile file(fixture(GetParam()) / "model.safetensors");
+  std::size_t elements = 0;
+  for (const WeightsEntry& entry : file.entries()) elements += file.tensor(entry.name).size();
+  EXPECT_EQ(model.parameters(), elements);
+}
+
+TEST_P(Families, AnyMissingTensorIsNamed) {
+  const SafetensorsFile file(fixture(GetParam()) / "model.safetensors");
+  for (const WeightsEntry& entry : file.entries()) {
+    const CheckpointCopy copy(GetParam());
+    copy.edit_tensors([&](CheckpointCopy::Tensors& tensors) {
+      std::erase_if(tensors, [&](const auto& tensor) { return tensor.first == entry.name; });
+    });
+    EXPECT_EQ(message_of<FormatError>([&] { copy.load(); }),
+              copy.path().string() + ": the tensor " + entry.name + " is missing");
+  }
+}
+
+TEST_P(Families, AnyTensorOfAnotherShapeIsNamed) {
+  const CheckpointCopy copy(GetParam());
+  CheckpointCopy::Tensors kept;
+  copy.edit_tensors([&](CheckpointCopy::Tensors& tensors) { kept = tensors; });
+  for (std::size_t i = 0; i < kept.size(); ++i) {
+    Shape shape{kept[i].second.extent(0) + 1};
+    for (std::size_t d = 1; d < kept[i].second.rank(); ++d) shape.push_back(kept[i].second.extent(d));
+    copy.edit_tensors([&](CheckpointCopy::Tensors& tensors) {
+      tensors = kept;
+      tensors[i].second = zeros(DType::f16, shape);
+    });
+    EXPECT_NE(message_of<ConfigError>([&] { copy.load(); }).find("tensor " + kept[i].first + " has shape "),
+              std::string::npos)
+        << kept[i].first;
+  }
+}
+
+TEST_P(Families, RefuseKeysThatNobodyKnows) {
+  for (const nlohmann::json& value : {nlohmann::json(0.5), nlohmann::json("some"), nlohmann::json({1})}) {
+    nlohmann::json changed = config;
+    changed["no_such_key"] = value;
+    EXPECT_NE(message_of<UnsupportedError>([&] { read(changed.dump()); }).find("no_such_key"), std::string::npos);
+  }
+  config["quantization_config"] = {{"quant_method", "gptq"}};
+  EXPECT_NE(message_of<UnsupportedError>([&] { read(config.dump()); }).find("quantization_config"), std::string::npos);
+}
+
+// Whatever stands under a key, the answer is a config or an error of ours that names the file.
+TEST_P(Families, SurviveAnyValueOfAnyKey) {
+  const std::vector<nlohmann::json> values{
+      nullptr, -1, 0, 1, 3, 1.5, std::int64_t{1} << 40, "", "x", true, {}, {1}, nlohmann::json::object({{"a", 1}})};
+  for (const auto& [key, kept] : config.items()) {
+    nlohmann::json changed = config;
+    changed.erase(key);
+    const auto attempt = [&] {
+      try {
+        const DecoderConfig c = read(changed.dump());
+        EXPECT_GT(c.vocab * c.hidden * c.layers * c.heads * c.kv_heads * c.head_dim, 0u) << key << changed[key];
+      } catch (const Error& error) {
+        EXPECT_EQ(std::string_view(error.what()).substr(0, 11), "config.json") << error.what();
+      }
+    };
+    attempt();
+    for (const nlohmann::json& value : values) {
+      changed[key] = value;
+      attempt();
+    }
+  }
+}
+
+TEST_P(Families, SizesMustBeThere) {
+  for (const char* keys : {"vocab_size", "hidden_size n_embd d_model", "num_hidden_layers n_layer num_layers n_layers",
+                           "num_attention_heads n_head num_heads n_heads"}) {
+    nlohmann::json changed = config;
+    std::istringstream words(keys);
+    for (std::string key; words >> key;) changed.erase(key);
+    EXPECT_NE(message_of<ConfigError>([&] { read(changed.dump()); }).find("is missing"), std::string::npos) << keys;
+  }
+}
+
+std::vector<std::string> single_file_fixtures() {
+  std::vector<std::string> names = fixture_names();
+  std::erase(names, "llama-sharded");
+  return names;
+}
+
+INSTANTIATE_TEST_SUITE_P(Fixtures, Families, testing::ValuesIn(single_file_fixtures()),
+                         [](const auto& name_of) { return test_name(name_of.param); });
 
 }  // namespace

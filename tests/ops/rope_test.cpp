@@ -113,6 +113,57 @@ TEST(RopeFrequencies, AreDividedByFactorsOfTheirOwn) {
   EXPECT_THROW(rope_frequencies(2, {.theta = 1e4f, .scaling = FactorsRopeScaling{{0.f}}}), ConfigError);
 }
 
+// transformers 5.23, _compute_yarn_parameters: head_dim 16, theta 10000, factor 4, original context 64.
+TEST(RopeFrequencies, YarnEqualsTransformersNumbers) {
+  RopeParams params{.theta = 10000.f, .scaling = YarnRopeScaling{.factor = 4.f, .original_context = 64}};
+  const std::vector<double> truncated{1,      0.237170815,    0.049999997,    0.00790569466,
+                                      0.0025, 0.000790569466, 0.000250000012, 7.90569466e-05};
+  expect_relative(rope_frequencies(16, params), truncated, 3e-7);
+  std::get<YarnRopeScaling>(params.scaling).truncate = false;
+  const std::vector<double> exact{1,      0.198583528,    0.0255952496,   0.00790569466,
+                                  0.0025, 0.000790569466, 0.000250000012, 7.90569466e-05};
+  expect_relative(rope_frequencies(16, params), exact, 1e-6);
+  EXPECT_NEAR(yarn_attention_factor(4.f, 1.f), 1.138629436, 1e-6);
+  EXPECT_NEAR(yarn_attention_factor(4.f, 0.7f) / yarn_attention_factor(4.f, 1.3f), 0.929523492, 1e-6);
+  EXPECT_EQ(yarn_attention_factor(1.f, 1.f), 1.f);
+}
+
+// transformers 5.23, _compute_dynamic_ntk_parameters: head_dim 16, theta 10000, factor 3, context 128, at length 400.
+TEST(RopeFrequencies, DynamicScalingGrowsWithTheContext) {
+  const RopeParams params{.theta = 10000.f, .scaling = DynamicRopeScaling{.factor = 3.f, .original_context = 128}};
+  const std::vector<double> plain{1, 0.316227764, 0.1, 0.0316227786, 0.01, 0.00316227786, 0.001, 0.000316227786};
+  const std::vector<double> stretched{
+      1, 0.237702638, 0.0565025434, 0.0134308031, 0.00319253746, 0.000758874579, 0.000180386472, 4.28783387e-05};
+  expect_relative(rope_frequencies(16, params, 50), plain, 3e-7);
+  expect_relative(rope_frequencies(16, params, 128), plain, 3e-7);
+  expect_relative(rope_frequencies(16, params, 400), stretched, 2e-6);
+  EXPECT_TRUE(rotates_alike(params.scaling, 50, 128));
+  EXPECT_FALSE(rotates_alike(params.scaling, 128, 129));
+}
+
+TEST(RopeFrequencies, LongScalingChoosesItsFactorsByTheContext) {
+  const RopeParams params{
+      .theta = 100.f,
+      .scaling = LongRopeScaling{.short_factor = {1.f, 2.f}, .long_factor = {4.f, 8.f}, .original_context = 32}};
+  expect_relative(rope_frequencies(4, params, 32), {1.0, 0.05}, 3e-7);
+  expect_relative(rope_frequencies(4, params, 33), {0.25, 0.0125}, 3e-7);
+  EXPECT_TRUE(rotates_alike(params.scaling, 33, 1000));
+  EXPECT_FALSE(rotates_alike(params.scaling, 32, 33));
+  EXPECT_NEAR(long_rope_attention_factor(4.f, 32), std::sqrt(1.4), 1e-6);
+  EXPECT_EQ(long_rope_attention_factor(0.5f, 32), 1.f);
+}
+
+TEST(RopeTable, AttentionFactorsScaleCosinesAndSines) {
+  const RopeTable plain(4, 5, {.theta = 100.f, .scaling = YarnRopeScaling{.factor = 1.f, .original_context = 64}});
+  const RopeTable scaled(
+      4, 5,
+      {.theta = 100.f, .scaling = YarnRopeScaling{.factor = 1.f, .original_context = 64, .attention_factor = 1.5f}});
+  for (std::size_t i = 0; i < plain.cos().size(); ++i) {
+    EXPECT_EQ(scaled.cos().data()[i], 1.5f * plain.cos().data()[i]);
+    EXPECT_EQ(scaled.sin().data()[i], 1.5f * plain.sin().data()[i]);
+  }
+}
+
 TEST(RopeFrequencies, RejectWhatIsNoRule) {
   const float infinity = std::numeric_limits<float>::infinity();
   EXPECT_THROW(rope_frequencies(8, {.theta = 0.f}), ConfigError);
@@ -129,6 +180,20 @@ TEST(RopeFrequencies, RejectWhatIsNoRule) {
     EXPECT_THROW(rope_frequencies(8, {.theta = 1e4f, .scaling = Llama3RopeScaling{8.f, 1.f, high, 64}}), ConfigError);
   EXPECT_THROW(rope_frequencies(8, {.theta = 1e4f, .scaling = Llama3RopeScaling{8.f, 1.f, 4.f, 0}}), ConfigError);
   EXPECT_NO_THROW(rope_frequencies(8, {.theta = infinity}));
+  const auto refused = [](RopeScaling scaling) {
+    EXPECT_THROW(RopeTable(8, 4, {.theta = 1e4f, .scaling = std::move(scaling)}), ConfigError);
+  };
+  for (const float bad : {0.f, -2.f, nan}) {
+    refused(DynamicRopeScaling{bad, 64});
+    refused(YarnRopeScaling{.factor = bad, .original_context = 64});
+    refused(YarnRopeScaling{.factor = 2.f, .original_context = 64, .beta_fast = bad});
+    refused(YarnRopeScaling{.factor = 2.f, .original_context = 64, .attention_factor = bad});
+    refused(LongRopeScaling{{1.f, 1.f, 1.f, bad}, {1.f, 1.f, 1.f, 1.f}, 64});
+  }
+  refused(DynamicRopeScaling{2.f, 0});
+  refused(YarnRopeScaling{.factor = 2.f, .original_context = 0});
+  refused(LongRopeScaling{{1.f, 1.f, 1.f}, {1.f, 1.f, 1.f, 1.f}, 64});
+  refused(LongRopeScaling{{1.f, 1.f, 1.f, 1.f}, {}, 64});
 }
 
 TEST(RopeTable, HoldsCosinesAndSinesOfEveryPosition) {

@@ -12,6 +12,7 @@
 #include <weft/core/any_tensor.hpp>
 #include <weft/core/tensor.hpp>
 #include <weft/layers/mlp.hpp>
+#include <weft/layers/norm.hpp>
 #include <weft/ops/attention.hpp>
 #include <weft/ops/linear.hpp>
 #include <weft/ops/rope.hpp>
@@ -19,8 +20,8 @@
 
 namespace weft::inline v0 {
 
-/// Projections of one self-attention layer; query = heads * head_dim, key_value = kv_heads * head_dim. A bias without
-/// elements is none.
+/// Projections of one self-attention layer; query = heads * head_dim, key_value = kv_heads * head_dim. A bias or a norm
+/// without elements is none.
 struct AttentionWeights {
   AnyTensor q;                // (query, hidden)
   AnyTensor k;                // (key_value, hidden)
@@ -30,6 +31,14 @@ struct AttentionWeights {
   Tensor<float, 1> k_bias{};  // (key_value)
   Tensor<float, 1> v_bias{};  // (key_value)
   Tensor<float, 1> o_bias{};  // (hidden)
+  NormWeights q_norm{};       // of every head (head_dim), or of all of them at once (query)
+  NormWeights k_norm{};       // (head_dim) or (key_value)
+};
+
+struct AttentionBlockParams {
+  AttentionParams scores;
+  NormParams norm{.eps = 0.f};  ///< of queries and keys
+  float clip = 0.f;             ///< queries, keys and values are brought into [-clip, clip]; 0: they are not
 };
 
 /// One layer of a key/value cache of runtime element type (f32, f16, bf16 or q8_0): keys and values of every position,
@@ -117,6 +126,21 @@ inline void attend_to_caches(std::span<const CachedSequence> sequences, const At
   });
 }
 
+/// Brings every element into [-limit, limit]; NaN stays NaN.
+inline void clip_rows(TensorView<float, 2> x, float limit, const cpu::Context& ctx) {
+  for_each_row("clip", x, x, ctx, [&](const float* from, std::size_t n, float* to) {
+    for (std::size_t i = 0; i < n; ++i) to[i] = from[i] > limit ? limit : from[i] < -limit ? -limit : from[i];
+  });
+}
+
+/// Normalises runs of as many elements as the norm has gains.
+inline void norm_heads(TensorView<float, 2> x, const NormWeights& weights, const NormParams& params,
+                       const cpu::Context& ctx) {
+  if (weights.gain.empty()) return;
+  const TensorView<float, 2> runs = x.reshape(dynamic, weights.gain.size());
+  norm(runs, weights, runs, params, ctx);
+}
+
 }  // namespace detail
 
 /// Scratch of an attention block for `tokens` tokens.
@@ -128,12 +152,13 @@ struct AttentionBuffers {
 };
 
 /// Self-attention of the tokens of one or several sequences, which together are the rows of x, at `positions`: projects
-/// x, rotates, stores keys and values in each sequence's cache, attends to everything in it so far, projects back into
-/// y, which is also added to `residual`, if there is one. x, y, residual: (tokens, hidden); y may be x. The caches have
-/// one element type; params.offset is that of each sequence, whatever it says.
+/// x, clips, normalises queries and keys, rotates them (an empty table rotates nothing), stores keys and values in each
+/// sequence's cache, attends to everything in it so far, projects back into y, which is also added to `residual`, if
+/// there is one. x, y, residual: (tokens, hidden); y may be x. The caches have one element type; params.scores.offset
+/// is that of each sequence, whatever it says.
 inline void attention_block(const AttentionWeights& weights, std::span<const CachedSequence> sequences,
                             const RopeTable& rope, std::span<const std::int32_t> positions,
-                            const AttentionParams& params, TensorView<const float, 2> x,
+                            const AttentionBlockParams& params, TensorView<const float, 2> x,
                             const AttentionBuffers& buffers, TensorView<float, 2> y, const cpu::Context& ctx,
                             std::optional<TensorView<float, 2>> residual = std::nullopt) {
   if (sequences.empty()) return;
@@ -142,18 +167,24 @@ inline void attention_block(const AttentionWeights& weights, std::span<const Cac
                                             LinearOutput{weights.k, buffers.k, detail::bias_or_null(weights.k_bias)},
                                             LinearOutput{weights.v, buffers.v, detail::bias_or_null(weights.v_bias)}};
   linear(x, outputs, ctx);
+  if (params.clip != 0.f)
+    for (const LinearOutput& output : outputs) detail::clip_rows(output.y, params.clip, ctx);
+  detail::norm_heads(buffers.q, weights.q_norm, params.norm, ctx);
+  detail::norm_heads(buffers.k, weights.k_norm, params.norm, ctx);
   const auto heads = [&](TensorView<float, 2> flat) {
     return flat.reshape(tokens, dynamic, sequences[0].cache.head_dim);
   };
   const TensorView<float, 3> q = heads(buffers.q);
   const TensorView<float, 3> k = heads(buffers.k);
-  apply_rope(q, positions, rope, ctx);
-  apply_rope(k, positions, rope, ctx);
+  if (rope.positions() > 0) {
+    apply_rope(q, positions, rope, ctx);
+    apply_rope(k, positions, rope, ctx);
+  }
   for (const CachedSequence& s : sequences) {
     detail::store_in_cache(s.cache, s.cache.k, s.position, k.narrow(0, s.begin, s.tokens), ctx);
     detail::store_in_cache(s.cache, s.cache.v, s.position, heads(buffers.v).narrow(0, s.begin, s.tokens), ctx);
   }
-  detail::attend_to_caches(sequences, params, q, heads(buffers.out), ctx);
+  detail::attend_to_caches(sequences, params.scores, q, heads(buffers.out), ctx);
   detail::linear_onto(buffers.out, weights.o, detail::bias_or_null(weights.o_bias), y, ctx, residual);
 }
 

@@ -12,9 +12,10 @@
 
 namespace weft::inline v0 {
 
-/// The gated feed-forward layer (Shazeer 2020, arXiv:2002.05202). A bias without elements is none.
+/// The feed-forward layer, gated (Shazeer 2020, arXiv:2002.05202) or, without a gate, plain. A bias without elements is
+/// none.
 struct MlpWeights {
-  AnyTensor gate;                // (intermediate, hidden)
+  AnyTensor gate;                // (intermediate, hidden); none in a plain layer
   AnyTensor up;                  // (intermediate, hidden)
   AnyTensor down;                // (hidden, intermediate)
   Tensor<float, 1> gate_bias{};  // (intermediate)
@@ -41,19 +42,27 @@ inline void linear_onto(TensorView<const float, 2> x, const AnyTensor& weight, c
 
 }  // namespace detail
 
-/// y = down (f(gate x) * up x), which is also added to `residual`, if there is one. x, y, residual: (tokens, hidden); y
-/// may be x. gate, up: (tokens, intermediate), scratch.
+/// y = down (f(gate x) * up x), or down f(up x) without a gate, which is also added to `residual`, if there is one.
+/// x, y, residual: (tokens, hidden); y may be x. gate, up: (tokens, intermediate), scratch; a plain layer uses up
+/// alone.
 inline void mlp(const MlpWeights& weights, Activation kind, TensorView<const float, 2> x, TensorView<float, 2> gate,
                 TensorView<float, 2> up, TensorView<float, 2> y, const cpu::Context& ctx,
                 std::optional<TensorView<float, 2>> residual = std::nullopt) {
-  const std::array<LinearOutput, 2> outputs{LinearOutput{weights.gate, gate, detail::bias_or_null(weights.gate_bias)},
-                                            LinearOutput{weights.up, up, detail::bias_or_null(weights.up_bias)}};
+  const std::array<LinearOutput, 2> outputs{LinearOutput{weights.up, up, detail::bias_or_null(weights.up_bias)},
+                                            LinearOutput{weights.gate, gate, detail::bias_or_null(weights.gate_bias)}};
+  const bool gated = static_cast<bool>(weights.gate);
   const auto activate = [&](std::size_t begin, std::size_t end) {
-    for (std::size_t t = 0; t < gate.extent(0); ++t)
-      ctx.kernels->activation(kind, &gate(t, begin), &up(t, begin), end - begin, &gate(t, begin));
+    for (std::size_t t = 0; t < up.extent(0); ++t) {
+      float* values = &up(t, begin);
+      if (gated) {
+        ctx.kernels->activation(kind, &gate(t, begin), values, end - begin, values);
+      } else {
+        ctx.kernels->activation(kind, values, nullptr, end - begin, values);
+      }
+    }
   };
-  linear(x, outputs, ctx, LinearEpilogue(activate));
-  detail::linear_onto(gate, weights.down, detail::bias_or_null(weights.down_bias), y, ctx, residual);
+  linear(x, std::span(outputs).first(gated ? 2 : 1), ctx, LinearEpilogue(activate));
+  detail::linear_onto(up, weights.down, detail::bias_or_null(weights.down_bias), y, ctx, residual);
 }
 
 }  // namespace weft::inline v0

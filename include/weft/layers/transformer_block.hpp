@@ -7,46 +7,116 @@
 
 #include <weft/layers/attention_block.hpp>
 #include <weft/layers/mlp.hpp>
+#include <weft/layers/moe.hpp>
+#include <weft/layers/norm.hpp>
 #include <weft/layers/tap.hpp>
-#include <weft/ops/rms_norm.hpp>
 
 namespace weft::inline v0 {
 
-/// One pre-norm decoder layer.
+/// One decoder layer. Norms that its BlockForm does not have are empty; so is one of mlp and moe.
 struct DecoderLayerWeights {
-  Tensor<float, 1> attention_norm{};  // (hidden)
+  NormWeights attention_norm{};  // (hidden)
   AttentionWeights attention{};
-  Tensor<float, 1> mlp_norm{};  // (hidden)
+  NormWeights attention_post_norm{};  // (hidden)
+  NormWeights mlp_norm{};             // (hidden)
   MlpWeights mlp{};
+  MoeWeights moe{};
+  NormWeights mlp_post_norm{};  // (hidden)
+};
+
+/// Where a layer normalises and what it adds to its input; f stands for attention, then for the feed-forward layer.
+enum class BlockForm : unsigned char {
+  pre_norm,         ///< x += f(norm(x))
+  post_norm,        ///< x += post_norm(f(x)), as in OLMo 2
+  sandwich_norm,    ///< x += post_norm(f(norm(x))), as in Gemma 2
+  parallel,         ///< x += attention(attention_norm(x)) + mlp(mlp_norm(x)), as in GPT-NeoX
+  parallel_shared,  ///< x += attention(attention_norm(x)) + mlp(attention_norm(x)), as in GPT-J
 };
 
 /// What all layers of a forward pass share.
 struct DecoderLayerParams {
-  RmsNormParams norm;
+  BlockForm form = BlockForm::pre_norm;
+  NormParams norm;
   Activation activation;
-  AttentionParams attention;
+  AttentionBlockParams attention;
+  MoeParams moe = {};
+  std::string_view attention_name = "self_attn";  ///< for taps
+  std::string_view mlp_name = "mlp";
 };
 
 /// Scratch of a decoder layer for `tokens` tokens.
 struct DecoderLayerBuffers {
   TensorView<float, 2> normed;  // (tokens, hidden)
   AttentionBuffers attention;
-  TensorView<float, 2> gate;  // (tokens, intermediate)
-  TensorView<float, 2> up;    // (tokens, intermediate)
+  TensorView<float, 2> gate;        // (tokens, intermediate)
+  TensorView<float, 2> up;          // (tokens, intermediate)
+  TensorView<float, 2> other = {};  // (tokens, hidden), for the parallel forms and for experts
+  MoeBuffers moe = {};              // for experts
 };
 
-/// x += attention(norm(x)); x += mlp(norm(x)). x: (tokens, hidden), in place.
+namespace detail {
+
+/// Whether the form has a norm before each half, and one after it.
+constexpr bool norm_before(BlockForm form) noexcept { return form != BlockForm::post_norm; }
+constexpr bool norm_after(BlockForm form) noexcept {
+  return form == BlockForm::post_norm || form == BlockForm::sandwich_norm;
+}
+constexpr bool is_parallel(BlockForm form) noexcept {
+  return form == BlockForm::parallel || form == BlockForm::parallel_shared;
+}
+
+/// y = the feed-forward layer of x, which is also added to `residual`, if there is one; y may be x. Returns where y is.
+inline TensorView<float, 2> feed_forward(const DecoderLayerWeights& weights, const DecoderLayerParams& params,
+                                         const DecoderLayerBuffers& buffers, TensorView<const float, 2> x,
+                                         TensorView<float, 2> y, const cpu::Context& ctx,
+                                         std::optional<TensorView<float, 2>> residual) {
+  if (weights.moe.experts.empty()) {
+    const std::size_t width = weights.mlp.up.extent(0);
+    mlp(weights.mlp, params.activation, x, buffers.gate.narrow(1, 0, width), buffers.up.narrow(1, 0, width), y, ctx,
+        residual);
+    return y;
+  }
+  moe(weights.moe, params.activation, params.moe, x, buffers.moe, buffers.gate, buffers.up, buffers.other, ctx,
+      residual);
+  return buffers.other;
+}
+
+/// x += norm(y); y is overwritten.
+inline void add_normed(TensorView<float, 2> y, const NormWeights& weights, const NormParams& params,
+                       TensorView<float, 2> x, const cpu::Context& ctx) {
+  norm(y, weights, y, params, ctx);
+  for_each_row("residual", y, x, ctx,
+               [&](const float* from, std::size_t n, float* to) { ctx.kernels->add(from, n, to); });
+}
+
+}  // namespace detail
+
+/// Attention and feed-forward layer as DecoderLayerParams::form says. x: (tokens, hidden), in place.
 inline void transformer_block(const DecoderLayerWeights& weights, std::span<const CachedSequence> sequences,
                               const RopeTable& rope, std::span<const std::int32_t> positions,
                               const DecoderLayerParams& params, const DecoderLayerBuffers& buffers,
                               TensorView<float, 2> x, const Tap* tap, std::string_view name, const cpu::Context& ctx) {
-  rms_norm(x, weights.attention_norm, buffers.normed, params.norm, ctx);
-  attention_block(weights.attention, sequences, rope, positions, params.attention, buffers.normed, buffers.attention,
-                  buffers.normed, ctx, x);
-  detail::tap_out(tap, buffers.normed, name, ".self_attn");
-  rms_norm(x, weights.mlp_norm, buffers.normed, params.norm, ctx);
-  mlp(weights.mlp, params.activation, buffers.normed, buffers.gate, buffers.up, buffers.normed, ctx, x);
-  detail::tap_out(tap, buffers.normed, name, ".mlp");
+  const TensorView<float, 2> normed = buffers.normed;
+  const bool before = detail::norm_before(params.form);
+  const bool after = detail::norm_after(params.form);
+  const bool parallel = detail::is_parallel(params.form);
+  const bool shared = params.form == BlockForm::parallel_shared;
+  const auto residual = after ? std::optional<TensorView<float, 2>>() : x;
+
+  if (before) norm(x, weights.attention_norm, normed, params.norm, ctx);
+  if (parallel && !shared) norm(x, weights.mlp_norm, buffers.other, params.norm, ctx);
+  const TensorView<float, 2> attended = shared ? buffers.other : normed;
+  attention_block(weights.attention, sequences, rope, positions, params.attention, before ? normed : x,
+                  buffers.attention, attended, ctx, residual);
+  detail::tap_out(tap, attended, name, ".", params.attention_name);
+  if (after) detail::add_normed(attended, weights.attention_post_norm, params.norm, x, ctx);
+
+  if (before && !parallel) norm(x, weights.mlp_norm, normed, params.norm, ctx);
+  const TensorView<float, 2> mlp_in = !before ? x : parallel && !shared ? buffers.other : normed;
+  const TensorView<float, 2> fed =
+      detail::feed_forward(weights, params, buffers, mlp_in, before ? mlp_in : normed, ctx, residual);
+  detail::tap_out(tap, fed, name, ".", params.mlp_name);
+  if (after) detail::add_normed(fed, weights.mlp_post_norm, params.norm, x, ctx);
   detail::tap_out(tap, x, name);
 }
 

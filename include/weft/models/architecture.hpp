@@ -10,15 +10,43 @@
 
 namespace weft::inline v0 {
 
-/// All weights of a decoder.
+/// All weights of a decoder. What a family does not have is empty.
 struct DecoderWeights {
-  AnyTensor embedding;  // (vocab, hidden)
+  AnyTensor embedding;           // (vocab, hidden)
+  AnyTensor positions;           // (position_rows, hidden)
+  NormWeights embedding_norm{};  // (hidden)
   std::vector<DecoderLayerWeights> layers;
-  Tensor<float, 1> final_norm{};  // (hidden)
-  AnyTensor output;               // (vocab, hidden); the embedding where they are tied
+  NormWeights final_norm{};        // (hidden)
+  AnyTensor output;                // (vocab, hidden); the embedding where they are tied
+  Tensor<float, 1> output_bias{};  // (vocab)
 
-  void resize(const DecoderConfig& config) { layers.resize(config.layers); }
+  void resize(const DecoderConfig& config) {
+    layers.resize(config.layers);
+    for (std::size_t i = 0; i < layers.size(); ++i)
+      if (config.has_experts(i)) layers[i].moe.experts.resize(config.experts);
+  }
 };
+
+/// Calls f on every matrix (const AnyTensor&) and every vector (const Tensor<float, 1>&), empty ones too.
+template <class F>
+void for_each_weight(const DecoderWeights& weights, F&& f) {
+  const auto norm = [&](const NormWeights& w) { f(w.gain), f(w.bias); };
+  const auto mlp = [&](const MlpWeights& w) {
+    f(w.gate), f(w.up), f(w.down), f(w.gate_bias), f(w.up_bias), f(w.down_bias);
+  };
+  f(weights.embedding), f(weights.positions), f(weights.output), f(weights.output_bias);
+  norm(weights.embedding_norm), norm(weights.final_norm);
+  for (const DecoderLayerWeights& layer : weights.layers) {
+    const AttentionWeights& a = layer.attention;
+    f(a.q), f(a.k), f(a.v), f(a.o), f(a.q_bias), f(a.k_bias), f(a.v_bias), f(a.o_bias);
+    for (const NormWeights* w : {&a.q_norm, &a.k_norm, &layer.attention_norm, &layer.attention_post_norm,
+                                 &layer.mlp_norm, &layer.mlp_post_norm})
+      norm(*w);
+    mlp(layer.mlp), mlp(layer.moe.shared);
+    f(layer.moe.router), f(layer.moe.shared_gate);
+    for (const MlpWeights& expert : layer.moe.experts) mlp(expert);
+  }
+}
 
 /// A family of decoders.
 using DecoderArchitecture = Architecture<DecoderWeights, DecoderConfig>;

@@ -45,8 +45,8 @@ class Batch {
   /// Appends to every session its tokens and returns the logits (entries, vocab) that predict the one after the last of
   /// each; they are valid until the next call. Throws ShapeError for no tokens, ids outside the vocabulary, more tokens
   /// than a context has room for or more entries than options.sequences, ConfigError for a session of another model, of
-  /// another cache type than the first or named twice, and Cancelled when `stop` is requested; all sessions are then as
-  /// they were.
+  /// another cache type than the first, with a context that makes its positions rotate otherwise, or named twice, and
+  /// Cancelled when `stop` is requested; all sessions are then as they were.
   TensorView<const float, 2> forward(std::span<const BatchEntry> entries, std::stop_token stop = {}) {
     check(entries);
     if (entries.empty()) return logits_.narrow(0, 0, 0);
@@ -74,6 +74,9 @@ class Batch {
       if (session.context() > context_)
         raise<ConfigError>("Batch: the context of entry ", i, " is ", session.context(), ", that of the batch ",
                            context_);
+      if (!rotates_alike(model().config().rope.scaling, session.context(), context_))
+        raise<ConfigError>("Batch: the positions of entry ", i, " rotate for its context of ", session.context(),
+                           ", those of the batch for ", context_);
       if (session.cache().dtype() != entries[0].session->cache().dtype())
         raise<ConfigError>("Batch: the cache of entry ", i, " is of type ", name(session.cache().dtype()),
                            ", that of entry 0 of type ", name(entries[0].session->cache().dtype()));

@@ -50,16 +50,15 @@ class CausalLM {
   /// Numbers of weights; a tied output head counts once.
   std::size_t parameters() const {
     std::size_t count = 0;
-    for_each_weight([&](std::size_t elements, std::size_t) { count += elements; });
-    const DecoderWeights& w = weights();
-    const bool head_copied = config().tied_embeddings && w.output.bytes().data() != w.embedding.bytes().data();
-    return head_copied ? count - w.output.size() : count;
+    for_each_weight(weights(), [&](const auto& weight) { count += weight.size(); });
+    return config().tied_embeddings ? count - weights().output.size() : count;
   }
   /// Bytes of all weights as they lie in memory or in mapped files.
   std::size_t weight_bytes() const {
+    const DecoderWeights& w = weights();
     std::size_t total = 0;
-    for_each_weight([&](std::size_t, std::size_t bytes) { total += bytes; });
-    return total;
+    for_each_weight(w, [&](const auto& weight) { total += bytes_of_weight(weight); });
+    return w.output.bytes().data() == w.embedding.bytes().data() ? total - w.output.bytes().size() : total;
   }
 
   /// A few lines of text: family, sizes, number of parameters, memory.
@@ -69,29 +68,14 @@ class CausalLM {
                           name(weights().embedding.dtype()), ", ", weight_bytes(), " bytes)\n", "  layers ", c.layers,
                           ", hidden ", c.hidden, ", intermediate ", c.intermediate, ", heads ", c.heads, ", kv_heads ",
                           c.kv_heads, ", head_dim ", c.head_dim, ", vocab ", c.vocab, ", context ", c.context,
-                          c.window ? detail::concat(", window ", c.window) : std::string(), "\n", "  kernels ",
+                          c.window ? detail::concat(", window ", c.window) : std::string(),
+                          c.experts ? detail::concat(", experts ", c.experts) : std::string(), "\n", "  kernels ",
                           kernels().name, ", threads ", executor().concurrency(), "\n");
   }
 
  private:
-  template <class F>
-  void for_each_weight(F&& f) const {
-    const DecoderWeights& w = weights();
-    const auto matrix = [&](const AnyTensor& t) { f(t.size(), t.bytes().size()); };
-    const auto vector = [&](const Tensor<float, 1>& t) { f(t.size(), t.size() * sizeof(float)); };
-    matrix(w.embedding);
-    vector(w.final_norm);
-    if (w.output.bytes().data() != w.embedding.bytes().data()) matrix(w.output);
-    for (const DecoderLayerWeights& layer : w.layers) {
-      for (const AnyTensor* t : {&layer.attention.q, &layer.attention.k, &layer.attention.v, &layer.attention.o,
-                                 &layer.mlp.gate, &layer.mlp.up, &layer.mlp.down})
-        matrix(*t);
-      for (const Tensor<float, 1>* t : {&layer.attention_norm, &layer.mlp_norm, &layer.attention.q_bias,
-                                        &layer.attention.k_bias, &layer.attention.v_bias, &layer.attention.o_bias,
-                                        &layer.mlp.gate_bias, &layer.mlp.up_bias, &layer.mlp.down_bias})
-        vector(*t);
-    }
-  }
+  static std::size_t bytes_of_weight(const AnyTensor& matrix) noexcept { return matrix.bytes().size(); }
+  static std::size_t bytes_of_weight(const Tensor<float, 1>& vector) noexcept { return vector.size() * sizeof(float); }
 
   std::shared_ptr<const Parts> parts_;
 };

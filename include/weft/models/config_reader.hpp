@@ -27,11 +27,22 @@ class ConfigReader {
     const Json* value = optional(key);
     return value ? checked_positive(*value) : fallback;
   }
+  /// A whole number, 0 too. Throws as positive() does.
+  std::size_t count_or(std::string_view key, std::size_t fallback) {
+    const Json* value = optional(key);
+    return !value ? fallback : value->is_int() && value->as_int() == 0 ? 0 : checked_positive(*value);
+  }
   /// A finite number. Throws ConfigError where it is missing, FormatError for another type.
   float number(std::string_view key) { return checked_number(required(key)); }
   float number_or(std::string_view key, float fallback) {
     const Json* value = optional(key);
     return value ? checked_number(*value) : fallback;
+  }
+  /// An array of finite numbers. Throws as number() does.
+  std::vector<float> numbers(std::string_view key) {
+    std::vector<float> values;
+    for (const Json& value : required(key).as_array()) values.push_back(checked_number(value));
+    return values;
   }
   bool flag_or(std::string_view key, bool fallback) {
     const Json* value = optional(key);

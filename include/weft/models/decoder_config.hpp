@@ -1,12 +1,28 @@
 #pragma once
 
+#include <algorithm>
+#include <cmath>
 #include <cstddef>
-#include <string>
+#include <optional>
+#include <string_view>
+#include <vector>
 
 #include <weft/cpu/kernels.hpp>
+#include <weft/layers/norm.hpp>
+#include <weft/layers/transformer_block.hpp>
 #include <weft/ops/rope.hpp>
 
 namespace weft::inline v0 {
+
+/// What the reference implementation calls the modules whose outputs taps see. The characters must outlive the model.
+struct DecoderModules {
+  std::string_view embedding = "model.embed_tokens";  ///< what enters the first layer
+  std::string_view layer = "model.layers.{}";
+  std::string_view attention = "self_attn";  ///< inside a layer
+  std::string_view mlp = "mlp";              ///< inside a layer
+  std::string_view norm = "model.norm";
+  std::string_view output = "lm_head";
+};
 
 /// The sizes and choices of a decoder, in the words of the field. Fields beyond the sizes have neutral values that
 /// change nothing.
@@ -19,17 +35,60 @@ struct DecoderConfig {
   std::size_t kv_heads = 0;
   std::size_t head_dim = 0;
   std::size_t context = 0;  ///< positions the model was made for (max_position_embeddings)
+
+  BlockForm form = BlockForm::pre_norm;
+  NormKind norm = NormKind::rms;
   float norm_eps = 0.f;
+  float norm_gain_offset = 0.f;  ///< 1 where gains are stored less one
   Activation activation = Activation::silu;
-  RopeParams rope{.theta = 0.f};
-  std::size_t window = 0;  ///< sliding attention window in tokens; 0: none
-  bool attention_bias = false;
+
+  // Positions.
+  RopeParams rope{.theta = 0.f};            ///< theta 0: positions do not rotate
+  std::optional<RopeParams> window_rope{};  ///< in layers with a window, where it is another
+  std::size_t window = 0;                   ///< sliding attention window in tokens; 0: none
+  std::vector<bool> full_attention{};       ///< (layers) true: the window does not apply; empty: it applies to all
+  std::size_t position_rows = 0;            ///< rows of the table of learned positions; 0: there is none
+  std::size_t position_offset = 0;          ///< the row of position 0
+  std::vector<float> alibi_slopes{};        ///< (heads), AttentionParams::alibi_slopes
+
+  // Attention.
+  float attention_scale = 0.f;     ///< what scores are multiplied with; 0: 1 / sqrt(head_dim)
+  float attention_soft_cap = 0.f;  ///< AttentionParams::soft_cap
+  float qkv_clip = 0.f;            ///< AttentionBlockParams::clip
+  bool attention_bias = false;     ///< of queries, keys and values
   bool attention_output_bias = false;
+
+  // The feed-forward layer.
   bool mlp_bias = false;
+  std::size_t experts = 0;              ///< in layers with a mixture of experts; 0: no layer has one
+  std::vector<bool> dense_layers{};     ///< (layers) true: one feed-forward layer, no experts; empty: experts in all
+  std::size_t expert_intermediate = 0;  ///< of every expert
+  std::size_t shared_intermediate = 0;  ///< of the expert that all tokens share; 0: there is none
+  MoeParams moe{};
+
+  // Both ends.
+  float embedding_scale = 1.f;
   bool tied_embeddings = false;  ///< the output head is the embedding table
+  float logit_soft_cap = 0.f;    ///< logits = cap * tanh(logits / cap); 0: none
+
+  DecoderModules modules{};
 
   std::size_t query() const noexcept { return heads * head_dim; }
   std::size_t key_value() const noexcept { return kv_heads * head_dim; }
+  /// The window of a layer; 0: none.
+  std::size_t window_of(std::size_t layer) const noexcept {
+    return full_attention.empty() || !full_attention[layer] ? window : 0;
+  }
+  bool has_experts(std::size_t layer) const noexcept {
+    return experts != 0 && (dense_layers.empty() || !dense_layers[layer]);
+  }
+  float score_scale() const noexcept {
+    return attention_scale != 0.f ? attention_scale : 1.f / std::sqrt(static_cast<float>(head_dim));
+  }
+  /// Of the widest feed-forward layer.
+  std::size_t widest_intermediate() const noexcept {
+    return std::max({intermediate, expert_intermediate, shared_intermediate});
+  }
 };
 
 }  // namespace weft::inline v0

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -15,6 +14,7 @@
 #include <weft/models/causal_lm.hpp>
 #include <weft/models/kv_cache.hpp>
 #include <weft/ops/embedding.hpp>
+#include <weft/ops/soft_cap.hpp>
 
 namespace weft::inline v0 {
 
@@ -32,8 +32,10 @@ class DecoderPass {
   /// For at most `rows` tokens at once in at most `sequences` sequences, at positions before `context`. Throws
   /// std::bad_alloc.
   DecoderPass(CausalLM model, std::size_t rows, std::size_t sequences, std::size_t context)
-      : model_(std::move(model)), rows_(rows), rope_(model_.config().head_dim, context, model_.config().rope) {
+      : model_(std::move(model)), rows_(rows) {
     const DecoderConfig& c = model_.config();
+    if (c.rope.theta != 0.f) rope_ = RopeTable(c.head_dim, context, c.rope);
+    if (c.window_rope) window_rope_ = RopeTable(c.head_dim, context, *c.window_rope);
     positions_.resize(rows);
     tokens_.resize(rows);
     sequences_.reserve(sequences);
@@ -44,8 +46,13 @@ class DecoderPass {
     k_ = make(c.key_value());
     v_ = make(c.key_value());
     attention_out_ = make(c.query());
-    gate_ = make(c.intermediate);
-    up_ = make(c.intermediate);
+    gate_ = make(c.widest_intermediate());
+    up_ = make(c.widest_intermediate());
+    if (detail::is_parallel(c.form) || c.experts) other_ = make(c.hidden);
+    if (c.experts) {
+      router_ = make(c.experts + 1);
+      gathered_ = make(c.hidden);
+    }
   }
 
   const CausalLM& model() const noexcept { return model_; }
@@ -57,40 +64,34 @@ class DecoderPass {
   /// pass. Keys and values are in the caches then. Throws Cancelled when `stop` is requested.
   TensorView<float, 2> layers(std::span<const Sequence> sequences, const std::stop_token& stop) {
     const DecoderConfig& c = model_.config();
-    const DecoderWeights& w = model_.weights();
     const cpu::Context ctx = context_for_ops();
     const std::size_t count = place(sequences);
-    const auto rows = [&](Tensor<float, 2>& tensor) { return tensor.narrow(0, 0, count); };
-    const TensorView<float, 2> x = rows(x_);
-    embedding(std::span<const TokenId>(tokens_).first(count), w.embedding, x, ctx);
-    detail::tap_out(&tap_, x, "model.embed_tokens");
-    const DecoderLayerParams params{
-        .norm = {.eps = c.norm_eps},
-        .activation = c.activation,
-        .attention = {.scale = 1.f / std::sqrt(static_cast<float>(c.head_dim)), .window = c.window}};
-    const DecoderLayerBuffers buffers{
-        .normed = rows(normed_),
-        .attention = {.q = rows(q_), .k = rows(k_), .v = rows(v_), .out = rows(attention_out_)},
-        .gate = rows(gate_),
-        .up = rows(up_)};
+    const TensorView<float, 2> x = embed(count, ctx);
+    DecoderLayerParams params = layer_params();
+    const DecoderLayerBuffers buffers = layer_buffers(count);
     const std::span<const std::int32_t> positions(positions_.data(), count);
     std::string name;
     for (std::size_t i = 0; i < c.layers; ++i) {
       if (stop.stop_requested()) raise<Cancelled>("forward: stopped before layer ", i);
-      if (tap_) name = detail::concat("model.layers.", i);
+      if (tap_) name = detail::tensor_name(c.modules.layer, {i, 0});
       for (std::size_t s = 0; s < sequences.size(); ++s) sequences_[s].cache = sequences[s].cache->layer(i);
-      transformer_block(w.layers[i], sequences_, rope_, positions, params, buffers, x, &tap_, name, ctx);
+      params.attention.scores.window = c.window_of(i);
+      const RopeTable& rope = c.window_rope && c.window_of(i) != 0 ? window_rope_ : rope_;
+      transformer_block(model_.weights().layers[i], sequences_, rope, positions, params, buffers, x, &tap_, name, ctx);
     }
     return x;
   }
 
   /// The final norm and the output head for rows of x (overwritten): logits (rows, vocab).
   void head(TensorView<float, 2> x, TensorView<float, 2> logits) {
+    const DecoderConfig& c = model_.config();
+    const DecoderWeights& w = model_.weights();
     const cpu::Context ctx = context_for_ops();
-    rms_norm(x, model_.weights().final_norm, x, {.eps = model_.config().norm_eps}, ctx);
-    detail::tap_out(&tap_, x, "model.norm");
-    linear(x, model_.weights().output, logits, ctx);
-    detail::tap_out(&tap_, logits, "lm_head");
+    norm(x, w.final_norm, x, norm_params(), ctx);
+    detail::tap_out(&tap_, x, c.modules.norm);
+    linear(x, w.output, logits, ctx, detail::bias_or_null(w.output_bias));
+    detail::tap_out(&tap_, logits, c.modules.output);
+    if (c.logit_soft_cap != 0.f) soft_cap(logits, logits, c.logit_soft_cap, ctx);
   }
 
  private:
@@ -115,16 +116,67 @@ class DecoderPass {
     return row;
   }
 
+  NormParams norm_params() const noexcept {
+    const DecoderConfig& c = model_.config();
+    return {.eps = c.norm_eps, .kind = c.norm, .gain_offset = c.norm_gain_offset};
+  }
+
+  DecoderLayerParams layer_params() const noexcept {
+    const DecoderConfig& c = model_.config();
+    return {.form = c.form,
+            .norm = norm_params(),
+            .activation = c.activation,
+            .attention = {.scores = {.scale = c.score_scale(),
+                                     .soft_cap = c.attention_soft_cap,
+                                     .alibi_slopes = c.alibi_slopes},
+                          .norm = norm_params(),
+                          .clip = c.qkv_clip},
+            .moe = c.moe,
+            .attention_name = c.modules.attention,
+            .mlp_name = c.modules.mlp};
+  }
+
+  DecoderLayerBuffers layer_buffers(std::size_t count) {
+    const auto rows = [&](Tensor<float, 2>& tensor) { return tensor.narrow(0, 0, count); };
+    DecoderLayerBuffers buffers{.normed = rows(normed_),
+                                .attention = {.q = rows(q_), .k = rows(k_), .v = rows(v_), .out = rows(attention_out_)},
+                                .gate = rows(gate_),
+                                .up = rows(up_)};
+    if (!other_.empty()) buffers.other = rows(other_);
+    if (!router_.empty()) buffers.moe = {.router = rows(router_), .gathered = rows(gathered_)};
+    return buffers;
+  }
+
+  /// What enters the first layer (count, hidden): embeddings, scaled, with those of their positions, normalised.
+  TensorView<float, 2> embed(std::size_t count, const cpu::Context& ctx) {
+    const DecoderConfig& c = model_.config();
+    const DecoderWeights& w = model_.weights();
+    const TensorView<float, 2> x = x_.narrow(0, 0, count);
+    embedding(std::span<const TokenId>(tokens_).first(count), w.embedding, x, ctx);
+    if (c.embedding_scale != 1.f)
+      for (float& value : x_.elements().first(count * c.hidden)) value *= c.embedding_scale;
+    if (w.positions) {
+      // The tokens have been looked up: their place takes the rows of the positions.
+      for (std::size_t i = 0; i < count; ++i) tokens_[i] = positions_[i] + static_cast<TokenId>(c.position_offset);
+      const TensorView<float, 2> added = normed_.narrow(0, 0, count);
+      embedding(std::span<const TokenId>(tokens_).first(count), w.positions, added, ctx);
+      ctx.kernels->add(added.data(), count * c.hidden, x.data());
+    }
+    if (!w.embedding_norm.gain.empty()) norm(x, w.embedding_norm, x, norm_params(), ctx);
+    detail::tap_out(&tap_, x, c.modules.embedding);
+    return x;
+  }
+
   CausalLM model_;
   std::size_t rows_;
-  RopeTable rope_;
+  RopeTable rope_, window_rope_;
   std::vector<TokenId> tokens_;          // (rows)
   std::vector<std::int32_t> positions_;  // (rows)
   std::vector<CachedSequence> sequences_;
   Tap tap_;
   cpu::Workspace workspace_;
   // Scratch, (rows, width) each.
-  Tensor<float, 2> x_, normed_, q_, k_, v_, attention_out_, gate_, up_;
+  Tensor<float, 2> x_, normed_, q_, k_, v_, attention_out_, gate_, up_, other_, router_, gathered_;
 };
 
 }  // namespace weft::inline v0

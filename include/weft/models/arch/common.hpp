@@ -1,10 +1,12 @@
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
+#include <string>
 #include <string_view>
 #include <utility>
-#include <variant>
+#include <vector>
 
 #include <weft/models/config_reader.hpp>
 #include <weft/models/decoder_config.hpp>
@@ -90,49 +92,178 @@ inline constexpr auto common_ignored_keys = std::to_array<std::string_view>({
     "license",
     "training_args",
     "sample_size",
+    "classifier_dropout",
+    "resid_dropout",
+    "embed_dropout",
+    "dropout",
+    "layerdrop",
+    "init_std",
+    "router_aux_loss_coef",
+    "router_jitter_noise",
+    "output_router_logits",
 });
 
-/// The object that rope_scaling and rope_parameters are. The type "factors" is gguf_config's.
-inline void read_rope_scaling(const Json& scaling, RopeParams& rope) {
+/// The keys under which sizes stand; "" for one that the family has no key for.
+struct SizeKeys {
+  std::string_view hidden = "hidden_size";
+  std::string_view intermediate = "intermediate_size";
+  std::string_view layers = "num_hidden_layers";
+  std::string_view heads = "num_attention_heads";
+  std::string_view kv_heads = "num_key_value_heads";
+  std::string_view context = "max_position_embeddings";
+};
+
+/// The sizes that all decoders have. Throws ConfigError where they are missing or contradict each other.
+inline DecoderConfig read_sizes(ConfigReader& config, const SizeKeys& keys = {}) {
+  DecoderConfig c;
+  c.vocab = config.positive("vocab_size");
+  c.hidden = config.positive(keys.hidden);
+  c.intermediate = keys.intermediate.empty() ? 0 : config.positive(keys.intermediate);
+  c.layers = config.positive(keys.layers);
+  c.heads = config.positive(keys.heads);
+  c.kv_heads = keys.kv_heads.empty() ? c.heads : config.positive_or(keys.kv_heads, c.heads);
+  c.context = keys.context.empty() ? 2048 : config.positive_or(keys.context, 2048);
+  if (!config.optional("head_dim") && c.hidden % c.heads != 0)
+    raise<ConfigError>(config.object().location(), ": ", keys.hidden, " ", c.hidden, " is not a multiple of ",
+                       keys.heads, " ", c.heads);
+  c.head_dim = config.positive_or("head_dim", c.hidden / c.heads);
+  if (c.heads % c.kv_heads != 0)
+    raise<ConfigError>(config.object().location(), ": ", keys.heads, " ", c.heads, " is not a multiple of ",
+                       keys.kv_heads, " ", c.kv_heads);
+  config.refuse("quantization_config");
+  return c;
+}
+
+/// The small number under the root of norms.
+inline float read_eps(ConfigReader& config, std::string_view key) {
+  const float eps = config.number(key);
+  if (eps < 0.f) raise<ConfigError>(config.object().location(), ": ", key, " is negative");
+  return eps;
+}
+
+/// The same where the key may be missing: the default of transformers.
+inline float read_eps_or(ConfigReader& config, std::string_view key, float fallback) {
+  return config.optional(key) ? read_eps(config, key) : fallback;
+}
+
+/// DecoderConfig::full_attention as the key layer_types says it; nothing where it is missing.
+inline std::vector<bool> read_layer_types(ConfigReader& config, std::size_t layers) {
+  std::vector<bool> full;
+  const Json* types = config.optional("layer_types");
+  if (!types) return full;
+  if (types->as_array().size() != layers)
+    raise<ConfigError>(types->location(), ": expected one entry for each of ", layers, " layers, found ",
+                       types->size());
+  for (const Json& type : *types) {
+    if (type.as_string() != "full_attention" && type.as_string() != "sliding_attention")
+      raise<UnsupportedError>(type.location(), ": layers of type \"", type.as_string(),
+                              "\" are not supported (full_attention and sliding_attention are)");
+    full.push_back(type.as_string() == "full_attention");
+  }
+  return full;
+}
+
+/// The object that rope_scaling and rope_parameters are; the type "factors" is gguf_config's. `partial` becomes its
+/// partial_rotary_factor.
+inline void read_rope_scaling(const Json& scaling, RopeParams& rope, float& partial, std::size_t context,
+                              std::size_t original_context) {
   ConfigReader reader(scaling);
   rope.theta = reader.number_or("rope_theta", rope.theta);
+  partial = reader.number_or("partial_rotary_factor", partial);
   const std::string_view older = reader.text_or("type", "default");
   const std::string_view type = reader.text_or("rope_type", older);
+  const auto original = [&] { return reader.positive_or("original_max_position_embeddings", original_context); };
   if (type == "linear") {
     rope.scaling = LinearRopeScaling{.factor = reader.number("factor")};
+  } else if (type == "dynamic") {
+    rope.scaling = DynamicRopeScaling{.factor = reader.number("factor"), .original_context = original()};
   } else if (type == "llama3") {
     rope.scaling = Llama3RopeScaling{.factor = reader.number("factor"),
                                      .low_freq_factor = reader.number("low_freq_factor"),
                                      .high_freq_factor = reader.number("high_freq_factor"),
                                      .original_context = reader.positive("original_max_position_embeddings")};
+  } else if (type == "yarn") {
+    YarnRopeScaling yarn{.factor = reader.number("factor"), .original_context = original()};
+    yarn.beta_fast = reader.number_or("beta_fast", yarn.beta_fast);
+    yarn.beta_slow = reader.number_or("beta_slow", yarn.beta_slow);
+    yarn.truncate = reader.flag_or("truncate", yarn.truncate);
+    const float scale = reader.number_or("mscale", 0.f);
+    const float scale_all = reader.number_or("mscale_all_dim", 0.f);
+    yarn.attention_factor = reader.number_or("attention_factor", scale != 0.f && scale_all != 0.f
+                                                                     ? yarn_attention_factor(yarn.factor, scale) /
+                                                                           yarn_attention_factor(yarn.factor, scale_all)
+                                                                     : yarn_attention_factor(yarn.factor, 1.f));
+    rope.scaling = yarn;
+  } else if (type == "longrope" || type == "su") {
+    LongRopeScaling longer{.short_factor = reader.numbers("short_factor"),
+                           .long_factor = reader.numbers("long_factor"),
+                           .original_context = original()};
+    const float factor =
+        reader.number_or("factor", static_cast<float>(context) / static_cast<float>(longer.original_context));
+    longer.attention_factor =
+        reader.number_or("attention_factor", long_rope_attention_factor(factor, longer.original_context));
+    rope.scaling = std::move(longer);
   } else if (type == "factors") {
-    FactorsRopeScaling own;
-    for (const Json& factor : reader.required("factors").as_array())
-      own.factors.push_back(static_cast<float>(factor.as_double()));
-    rope.scaling = std::move(own);
+    rope.scaling = FactorsRopeScaling{.factors = reader.numbers("factors")};
   } else if (type != "default") {
     raise<UnsupportedError>(scaling.location(), ": the rope type \"", type,
-                            "\" is not supported (default, linear and llama3 are)");
+                            "\" is not supported (default, linear, dynamic, llama3, yarn and longrope are)");
   }
   reader.finish({});
 }
 
-/// Rotary parameters as transformers 4 writes them (rope_theta, rope_scaling) and as 5 does (rope_parameters);
-/// "rope_interleave" says that neighbours rotate together, as in weights that nobody permuted for transformers. Throws
-/// UnsupportedError for a rule other than default, linear and llama3, ConfigError for numbers that are out of range.
-inline RopeParams read_rope(ConfigReader& config, float default_theta) {
-  RopeParams rope{.theta = config.number_or("rope_theta", default_theta)};
-  if (config.flag_or("rope_interleave", false)) rope.pairing = RopePairing::interleaved;
-  const Json* scaling = config.optional("rope_scaling");
-  if (const Json* parameters = config.optional("rope_parameters")) scaling = parameters;
-  if (scaling) read_rope_scaling(*scaling, rope);
-  const auto* own = std::get_if<FactorsRopeScaling>(&rope.scaling);
+/// Where a family says how positions rotate, and what holds where it does not.
+struct RopeKeys {
+  std::string_view theta = "rope_theta";
+  std::string_view partial = "partial_rotary_factor";
+  float default_theta = 10000.f;
+  float default_partial = 1.f;
+};
+
+/// A rope of heads of c.head_dim elements as one object says it (null: defaults). Throws ConfigError for numbers that
+/// are out of range, UnsupportedError for a rule that weft does not know.
+inline RopeParams read_rope_object(ConfigReader& config, const DecoderConfig& c, const Json* scaling, float theta,
+                                   float partial) {
+  RopeParams rope{.theta = theta};
+  const std::size_t original = config.positive_or("original_max_position_embeddings", c.context);
+  if (scaling) read_rope_scaling(*scaling, rope, partial, c.context, original);
+  const auto rotary_dim = static_cast<std::size_t>(static_cast<float>(c.head_dim) * partial);
+  if (partial != 1.f) rope.rotary_dim = rotary_dim;
+  const std::string where = scaling ? scaling->location() : config.object().location();
+  if (!(partial > 0.f && partial <= 1.f) || rotary_dim == 0 || rotary_dim % 2 != 0)
+    raise<ConfigError>(where, ": ", rotary_dim, " elements of head_dim ", c.head_dim,
+                       " rotate, expected an even number of them");
   try {
-    static_cast<void>(rope_frequencies(own ? 2 * own->factors.size() : 2, rope));
+    static_cast<void>(rope_frequencies(rotary_dim, rope, c.context));
+    static_cast<void>(rope_attention_factor(rope.scaling));
   } catch (const ConfigError& error) {
-    raise<ConfigError>(scaling ? scaling->location() : config.object().location(), ": ", error.what());
+    raise<ConfigError>(where, ": ", error.what());
   }
   return rope;
+}
+
+/// Sets c.rope from rotary parameters as transformers 4 writes them (rope_theta, rope_scaling) or as 5 does
+/// (rope_parameters). Rules that stretch the context of the training stretch c.context. "rope_interleave" says that
+/// neighbours rotate together, as in weights that nobody permuted for transformers.
+inline void read_rope(ConfigReader& config, DecoderConfig& c, const RopeKeys& keys = {}) {
+  const float theta = config.number_or(keys.theta, keys.default_theta);
+  const float partial = config.number_or(keys.partial, keys.default_partial);
+  const Json* scaling = config.optional("rope_scaling");
+  if (const Json* parameters = config.optional("rope_parameters")) scaling = parameters;
+  c.rope = read_rope_object(config, c, scaling, theta, partial);
+  if (config.flag_or("rope_interleave", false)) c.rope.pairing = RopePairing::interleaved;
+  const auto stretch = [&](std::size_t original, float factor) {
+    c.context = std::max(c.context, static_cast<std::size_t>(static_cast<float>(original) * factor));
+  };
+  if (const auto* yarn = std::get_if<YarnRopeScaling>(&c.rope.scaling)) stretch(yarn->original_context, yarn->factor);
+  if (const auto* dynamic = std::get_if<DynamicRopeScaling>(&c.rope.scaling))
+    stretch(dynamic->original_context, dynamic->factor);
+}
+
+/// Throws ConfigError where a token is to have more experts than there are.
+inline void check_experts(const ConfigReader& config, const DecoderConfig& c) {
+  if (c.moe.experts_per_token > c.experts)
+    raise<ConfigError>(config.object().location(), ": ", c.moe.experts_per_token, " experts per token of ", c.experts);
 }
 
 inline Activation read_activation(ConfigReader& config, std::string_view key) {
