@@ -135,7 +135,8 @@ TEST_P(Families, RefuseKeysThatNobodyKnows) {
 TEST_P(Families, SurviveAnyValueOfAnyKey) {
   const std::vector<nlohmann::json> values{
       nullptr, -1, 0, 1, 3, 1.5, std::int64_t{1} << 40, "", "x", true, {}, {1}, nlohmann::json::object({{"a", 1}})};
-  for (const auto& [key, kept] : config.items()) {
+  for (const auto& item : config.items()) {
+    const std::string& key = item.key();
     nlohmann::json changed = config;
     changed.erase(key);
     const auto attempt = [&] {
