@@ -26,6 +26,7 @@
 #include <weft/formats/gguf_value.hpp>
 #include <weft/formats/gguf_writer.hpp>
 #include <weft/formats/json.hpp>
+#include <weft/formats/json_text.hpp>
 #include <weft/formats/json_value.hpp>
 #include <weft/formats/meta_checkpoint.hpp>
 #include <weft/formats/pickle.hpp>

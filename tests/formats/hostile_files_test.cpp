@@ -186,7 +186,7 @@ TEST_F(HostileFiles, ZeroExtentsAndEmptyNames) {
       dict({{"tok_embeddings.weight", tensor(storage("FloatStorage", "0", 0), 0, {0, 0}, {1, 1})}});
   directory.write("consolidated.00.pth", make_zip(archive(embedding, {{"0", ""}})).bytes);
   EXPECT_THAT(weft_tests::message_of<weft::FormatError>([&] { weft::Checkpoint::open(directory.path()); }),
-              HasSubstr("params.json: n_heads"));
+              HasSubstr("params.json: dim"));
 }
 
 // Files that are programs: CVE-2024-34359, CVE-2026-5760 of chat templates, and every pickle that is unpickled.

@@ -189,9 +189,10 @@ TEST(LoadGguf, RefusesWhatItDoesNotUnderstand) {
               HasSubstr("m.gguf: llama.unknown"));
   EXPECT_THAT(unsupported([](GgufWriter& w) { w.set("general.architecture", "mamba"); }),
               HasSubstr("the architecture \"mamba\" is not supported (llama"));
-  EXPECT_THAT(unsupported([](GgufWriter& w) { w.set("llama.rope.dimension_count", std::uint32_t{4}); }),
-              HasSubstr("partial_rotary_factor"));
   EXPECT_THAT(unsupported([](GgufWriter& w) { w.set("llama.rope.scaling.type", "other"); }), HasSubstr("\"other\""));
+  // The file has factors for every pair of whole heads.
+  copy.write([](GgufWriter& w) { w.set("llama.rope.dimension_count", std::uint32_t{4}); });
+  EXPECT_THAT(message_of<ConfigError>([&] { load_causal_lm(copy.path()); }), HasSubstr("4 factors for 2 pairs"));
 }
 
 TEST(LoadGguf, FindsTensorsThatAreMissingTooManyOrOfAnotherShape) {

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <cmath>
 #include <cstddef>
 #include <optional>
@@ -18,7 +17,7 @@
 #include <weft/formats/gguf.hpp>
 #include <weft/formats/gguf_value.hpp>
 #include <weft/formats/json.hpp>
-#include <weft/formats/safetensors.hpp>
+#include <weft/formats/json_text.hpp>
 
 namespace weft::inline v0 {
 
@@ -79,32 +78,9 @@ inline constexpr auto gguf_architectures = std::to_array<GgufArchitecture>({
     {"qwen3", "qwen3", R"("hidden_act":"silu")"},
 });
 
-/// Writes one JSON object.
-class JsonObjectText {
- public:
-  /// Members as they stand.
-  void add_members(std::string_view members) {
-    text_ += text_.size() > 1 && !members.empty() ? "," : "";
-    text_ += members;
-  }
-  void add(std::string_view key, std::string_view value) {
-    add_members({});
-    text_ += text_.size() > 1 ? "," : "";
-    append_json_string(text_, key);
-    text_ += ':';
-    text_ += value;
-  }
-  std::string finish() const { return text_ + "}"; }
-
- private:
-  std::string text_ = "{";
-};
-
 inline std::string json_number(double value, const GgufValue& at) {
   if (!std::isfinite(value)) raise<FormatError>(at.location(), ": expected a number, found infinity or NaN");
-  std::array<char, 32> text;
-  const auto end = std::to_chars(text.data(), text.data() + text.size(), value, std::chars_format::scientific).ptr;
-  return {text.data(), end};
+  return json_number(value);
 }
 
 /// A value of the metadata as JSON; an array whose elements are all equal as one of them, as some files repeat a number

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
@@ -17,6 +16,7 @@
 #include <weft/core/any_tensor.hpp>
 #include <weft/core/error.hpp>
 #include <weft/formats/json.hpp>
+#include <weft/formats/json_text.hpp>
 #include <weft/formats/pytorch.hpp>
 #include <weft/formats/weights_file.hpp>
 
@@ -98,27 +98,23 @@ inline std::size_t meta_intermediate_size(const Json& params) {
   return (size + multiple - 1) / multiple * multiple;
 }
 
-inline std::string number_text(double number) {
-  std::array<char, 32> text{};
-  const auto end = std::to_chars(text.data(), text.data() + text.size(), number).ptr;
-  return {text.data(), end};
-}
-
 /// What params.json leaves to the reference implementation, or to the publication: the context, and Llama 3.1's rule of
 /// rope, whose factor is 32 for the small models of 3.2 (transformers, convert_llama_weights_to_hf.py).
-inline std::string meta_rope(const Json& params) {
+inline void add_meta_rope(const Json& params, JsonObjectText& config) {
   const double theta = params.get_or("rope_theta", 10000.0);
   const bool scaled = params.get_or("use_scaled_rope", false);
-  const std::size_t context = scaled                                     ? 131072
-                              : theta == 1e6                             ? 16384
-                              : theta > 10000                            ? 8192
-                              : params.at("norm_eps").as_double() < 1e-5 ? 2048
-                                                                         : 4096;
-  std::string text = concat("\"max_position_embeddings\":", context, ",\"rope_theta\":", number_text(theta));
-  if (!scaled) return text;
+  std::size_t context = params.at("norm_eps").as_double() < 1e-5 ? 2048 : 4096;
+  if (theta > 10000) context = theta == 1e6 ? 16384 : 8192;
+  if (scaled) context = 131072;
+  config.add("max_position_embeddings", std::to_string(context));
+  config.add("rope_theta", json_number(theta));
+  if (!scaled) return;
   const double factor = params.get_or("rope_scaling_factor", params.at("dim").as_size() < 4096 ? 32.0 : 8.0);
-  return concat(text, ",\"rope_scaling\":{\"rope_type\":\"llama3\",\"factor\":", number_text(factor),
-                ",\"low_freq_factor\":1.0,\"high_freq_factor\":4.0,\"original_max_position_embeddings\":8192}");
+  JsonObjectText scaling;
+  scaling.add("factor", json_number(factor));
+  scaling.add_members(R"("rope_type":"llama3","low_freq_factor":1.0,"high_freq_factor":4.0)");
+  scaling.add_members(R"("original_max_position_embeddings":8192)");
+  config.add("rope_scaling", scaling.finish());
 }
 
 }  // namespace detail
@@ -145,19 +141,21 @@ inline Json meta_config(const Json& params, std::size_t vocab) {
       raise<UnsupportedError>(member.location(), ": the key \"", member.key(), "\" is not one of Meta's Llama");
   if (const Json* stated = params.given("vocab_size"); stated && stated->as_int() != -1)
     vocab = detail::meta_count(*stated);
-  const std::size_t heads = detail::meta_count(params.at("n_heads"));
-  const Json* kv_heads = params.given("n_kv_heads");
+  const auto count = [&](const char* key) { return std::to_string(detail::meta_count(params.at(key))); };
+  detail::JsonObjectText config;
+  config.add_members(R"("model_type":"llama","hidden_act":"silu","rope_interleave":true)");
+  config.add("vocab_size", std::to_string(vocab));
+  config.add("hidden_size", count("dim"));
+  config.add("intermediate_size", std::to_string(detail::meta_intermediate_size(params)));
+  config.add("num_hidden_layers", count("n_layers"));
+  config.add("num_attention_heads", count("n_heads"));
+  config.add("num_key_value_heads", count(params.given("n_kv_heads") ? "n_kv_heads" : "n_heads"));
+  config.add("rms_norm_eps", detail::json_number(params.at("norm_eps").as_double()));
+  detail::add_meta_rope(params, config);
   constexpr std::size_t llama3_vocab = 128000;
-  const std::string text = detail::concat(
-      "{\"model_type\":\"llama\",\"hidden_act\":\"silu\",\"rope_interleave\":true,\"vocab_size\":", vocab,
-      ",\"hidden_size\":", detail::meta_count(params.at("dim")),
-      ",\"intermediate_size\":", detail::meta_intermediate_size(params),
-      ",\"num_hidden_layers\":", detail::meta_count(params.at("n_layers")), ",\"num_attention_heads\":", heads,
-      ",\"num_key_value_heads\":", kv_heads ? detail::meta_count(*kv_heads) : heads,
-      ",\"rms_norm_eps\":", detail::number_text(params.at("norm_eps").as_double()), ",", detail::meta_rope(params),
-      vocab < llama3_vocab ? ",\"bos_token_id\":1,\"eos_token_id\":2}"
-                           : ",\"bos_token_id\":128000,\"eos_token_id\":[128001,128008,128009]}");
-  return parse_json(text, std::string(params.source()));
+  config.add_members(vocab < llama3_vocab ? R"("bos_token_id":1,"eos_token_id":2)"
+                                          : R"("bos_token_id":128000,"eos_token_id":[128001,128008,128009])");
+  return parse_json(config.finish(), std::string(params.source()));
 }
 
 /// The weights of a Llama as Meta publishes it, consolidated.00.pth and what follows: every file holds the part of each

@@ -22,6 +22,7 @@
 #include <weft/core/memory.hpp>
 #include <weft/core/shape.hpp>
 #include <weft/formats/json.hpp>
+#include <weft/formats/json_text.hpp>
 #include <weft/formats/weights_file.hpp>
 
 namespace weft::inline v0 {
@@ -184,25 +185,6 @@ class SafetensorsFile final : public WeightsFile {
 };
 
 namespace detail {
-
-inline void append_json_string(std::string& out, std::string_view text) {
-  constexpr std::string_view digits = "0123456789abcdef";
-  out += '"';
-  for (const char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (c == '"' || c == '\\') {
-      out += '\\';
-      out += c;
-    } else if (byte < 0x20) {
-      out += "\\u00";
-      out += digits[byte >> 4];
-      out += digits[byte & 15u];
-    } else {
-      out += c;
-    }
-  }
-  out += '"';
-}
 
 inline std::size_t safetensors_rank(DType dtype) {
   for (std::size_t i = 0; i < safetensors_types.size(); ++i)
