@@ -169,7 +169,7 @@ class WeightLoader {
     const bool plain = stored.dtype() == DType::f32 || stored.dtype() == DType::f16 || stored.dtype() == DType::bf16;
     if (!plain && !(row.matrix() && is_block_format(stored.dtype())))
       raise<FormatError>(checkpoint_.source_of(tensor), " has element type ", name(stored.dtype()),
-                         row.matrix() ? ", expected f32, f16, bf16 or a block format" : ", expected f32, f16 or bf16");
+                         ", expected f32, f16 or bf16", gguf_ && row.matrix() ? " or a block format" : "");
     if (stacked) stored = stored.rows(index[1], index[1] + 1);
     if (stored.shape() != shape) stored = stored.reshaped(shape);
     const AnyTensor mapped = stored;
