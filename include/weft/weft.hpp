@@ -53,8 +53,8 @@
 #include <weft/models/causal_lm.hpp>
 #include <weft/models/config_reader.hpp>
 #include <weft/models/decoder_config.hpp>
-#include <weft/models/export_gguf.hpp>
 #include <weft/models/decoder_pass.hpp>
+#include <weft/models/export_gguf.hpp>
 #include <weft/models/generation_config.hpp>
 #include <weft/models/kv_cache.hpp>
 #include <weft/models/load.hpp>
