@@ -65,7 +65,8 @@ inline void attend_in_sequences(std::span<const PackedSequence> sequences, const
     std::array<AttentionSequence<float>, most> calls;
     for (std::size_t i = 0; i < some.size(); ++i) {
       const auto of_sequence = [&](const auto& rows) { return rows.narrow(0, some[i].begin, some[i].tokens); };
-      calls[i] = {.q = of_sequence(q), .k = of_sequence(k), .v = of_sequence(v), .out = of_sequence(out), .params = params};
+      calls[i] = {
+          .q = of_sequence(q), .k = of_sequence(k), .v = of_sequence(v), .out = of_sequence(out), .params = params};
     }
     attention(std::span<const AttentionSequence<float>>(calls.data(), some.size()), ctx);
   }
@@ -73,9 +74,9 @@ inline void attend_in_sequences(std::span<const PackedSequence> sequences, const
 
 }  // namespace detail
 
-/// Self-attention without a cache, of every sequence to itself: projects x, attends, projects back into y, which is also
-/// added to `residual`, if there is one. x, y, residual: (tokens, hidden), the sequences one after the other; y may be
-/// x. Norms of queries and keys are not applied. params.scores.causal is as it says.
+/// Self-attention without a cache, of every sequence to itself: projects x, attends, projects back into y, which is
+/// also added to `residual`, if there is one. x, y, residual: (tokens, hidden), the sequences one after the other; y
+/// may be x. Norms of queries and keys are not applied. params.scores.causal is as it says.
 inline void self_attention(const AttentionWeights& weights, std::span<const PackedSequence> sequences,
                            std::size_t head_dim, const AttentionParams& params, TensorView<const float, 2> x,
                            const AttentionBuffers& buffers, TensorView<float, 2> y, const cpu::Context& ctx,

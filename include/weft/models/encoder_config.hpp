@@ -60,7 +60,8 @@ struct EncoderConfig {
 
   // Heads.
   EncoderTask task = EncoderTask::none;
-  std::vector<std::string> labels{};                          ///< (classes) id2label
+  std::size_t classes = 2;
+  std::vector<std::string> labels{};                          ///< (classes) their names, where the config has them
   HeadActivation pooler_activation = HeadActivation::tanh;    ///< of the first token before sequences are classified
   HeadActivation masked_activation = HeadActivation::gelu;    ///< of the transform before words are predicted
   HeadActivation replaced_activation = HeadActivation::gelu;  ///< of ELECTRA's discriminator

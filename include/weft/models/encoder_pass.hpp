@@ -168,8 +168,8 @@ class EncoderPass {
     const auto inside = [&](std::span<const TokenId> ids, const char* what, std::size_t most) {
       for (std::size_t t = 0; t < ids.size(); ++t)
         if (ids[t] < 0 || static_cast<std::size_t>(ids[t]) >= most)
-          raise<ShapeError>("forward: ", what, " ", ids[t], " at index ", t, " of sequence ", index,
-                            " is outside [0, ", most, ")");
+          raise<ShapeError>("forward: ", what, " ", ids[t], " at index ", t, " of sequence ", index, " is outside [0, ",
+                            most, ")");
     };
     inside(input.tokens, "token id", c.vocab);
     if (input.types.empty()) return;

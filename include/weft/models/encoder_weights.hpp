@@ -13,12 +13,12 @@ namespace weft::inline v0 {
 
 /// All weights of an encoder. What a family or a checkpoint does not have is empty.
 struct EncoderWeights {
-  AnyTensor embedding;                   // (vocab, embedding)
-  AnyTensor positions;                   // (position_rows, embedding)
-  AnyTensor token_types;                 // (token_types, embedding)
-  NormWeights embedding_norm{};          // (embedding)
-  LinearHead projection;                 // (hidden, embedding)
-  AnyTensor relative_bias;               // (buckets, heads)
+  AnyTensor embedding;           // (vocab, embedding)
+  AnyTensor positions;           // (position_rows, embedding)
+  AnyTensor token_types;         // (token_types, embedding)
+  NormWeights embedding_norm{};  // (embedding)
+  LinearHead projection;         // (hidden, embedding)
+  AnyTensor relative_bias;       // (buckets, heads)
   std::vector<EncoderLayerWeights> layers;
 
   LinearHead pooler;           // (hidden, hidden)
@@ -32,8 +32,8 @@ struct EncoderWeights {
   void resize(const EncoderConfig& config) { layers.resize(config.weighted_layers()); }
 };
 
-/// Calls f on every matrix (const AnyTensor&) and every vector (const Tensor<float, 1>&), empty ones too; the decoder of
-/// masked words, which is the embedding, is left out.
+/// Calls f on every matrix (const AnyTensor&) and every vector (const Tensor<float, 1>&), empty ones too; the decoder
+/// of masked words, which is the embedding, is left out.
 template <class F>
 void for_each_weight(const EncoderWeights& weights, F&& f) {
   const auto norm = [&](const NormWeights& w) { f(w.gain), f(w.bias); };
@@ -48,10 +48,9 @@ void for_each_weight(const EncoderWeights& weights, F&& f) {
     norm(layer.attention_norm), norm(layer.mlp_norm);
   }
   norm(weights.masked_word.norm), f(weights.masked_word.bias);
-  for (const LinearHead* w :
-       {&weights.projection, &weights.pooler, &weights.masked_word.dense, &weights.next_sentence,
-        &weights.sequence_classes.dense, &weights.sequence_classes.output, &weights.token_classes,
-        &weights.answer_ends, &weights.replaced_word.dense, &weights.replaced_word.output})
+  for (const LinearHead* w : {&weights.projection, &weights.pooler, &weights.masked_word.dense, &weights.next_sentence,
+                              &weights.sequence_classes.dense, &weights.sequence_classes.output, &weights.token_classes,
+                              &weights.answer_ends, &weights.replaced_word.dense, &weights.replaced_word.output})
     head(*w);
 }
 

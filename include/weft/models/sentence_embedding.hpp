@@ -10,7 +10,6 @@
 #include <string>
 #include <string_view>
 #include <system_error>
-#include <utility>
 
 #include <weft/core/tensor_view.hpp>
 #include <weft/formats/json.hpp>
@@ -85,25 +84,29 @@ inline std::filesystem::path module_folder(const std::filesystem::path& director
   return name.empty() ? directory : directory / name;
 }
 
-inline Pooling read_pooling_mode(ConfigReader& config) {
-  constexpr std::array<std::pair<std::string_view, Pooling>, 6> modes{{{"cls", Pooling::first},
-                                                                       {"mean", Pooling::mean},
-                                                                       {"max", Pooling::max},
-                                                                       {"mean_sqrt_len_tokens", Pooling::mean_sqrt},
-                                                                       {"weightedmean", Pooling::weighted_mean},
-                                                                       {"lasttoken", Pooling::last}}};
+/// The one kind of pooling that is chosen, as a flag of its own or by its name.
+inline Pooling read_pooling(ConfigReader& config) {
+  struct Kind {
+    std::string_view name, flag;
+    Pooling pooling;
+  };
+  constexpr auto kinds = std::to_array<Kind>({
+      {"cls", "pooling_mode_cls_token", Pooling::first},
+      {"mean", "pooling_mode_mean_tokens", Pooling::mean},
+      {"max", "pooling_mode_max_tokens", Pooling::max},
+      {"mean_sqrt_len_tokens", "pooling_mode_mean_sqrt_len_tokens", Pooling::mean_sqrt},
+      {"weightedmean", "pooling_mode_weightedmean_tokens", Pooling::weighted_mean},
+      {"lasttoken", "pooling_mode_lasttoken", Pooling::last},
+  });
+  const std::string_view name = config.text_or("pooling_mode", "");
   std::optional<Pooling> found;
-  const std::string_view named = config.text_or("pooling_mode", "");
-  for (const auto& [mode, pooling] : modes) {
-    const std::string flag = concat("pooling_mode_", mode, mode.ends_with("tokens") || mode == "lasttoken" ? "" : "_tokens");
-    // cls_token alone is in the singular, and mean_sqrt_len_tokens and lasttoken are whole.
-    const bool given = config.flag_or(mode == "cls" ? "pooling_mode_cls_token" : std::string_view(flag), false);
-    if (!given && named != mode) continue;
+  for (const Kind& kind : kinds) {
+    if (!config.flag_or(kind.flag, false) && name != kind.name) continue;
     if (found)
       raise<UnsupportedError>(config.object().location(), ": several kinds of pooling at once are not supported");
-    found = pooling;
+    found = kind.pooling;
   }
-  if (!found) raise<UnsupportedError>(config.object().location(), ": there is no pooling that is supported");
+  if (!found) raise<UnsupportedError>(config.object().location(), ": there is no kind of pooling that is supported");
   return *found;
 }
 
@@ -131,7 +134,7 @@ inline std::optional<SentenceModules> read_sentence_modules(const std::filesyste
     if (i != 1) continue;
     const std::filesystem::path pooling = detail::module_folder(directory, modules.at(i).at("path")) / "config.json";
     ConfigReader config(parse_json_file(pooling.string()));
-    result.embedding.pooling = detail::read_pooling_mode(config);
+    result.embedding.pooling = detail::read_pooling(config);
     result.width = config.positive_or("word_embedding_dimension", 0);
     result.width = config.positive_or("embedding_dimension", result.width);
     result.source = pooling.string();

@@ -47,12 +47,12 @@ struct TensorRow {
   Extent columns = nullptr;                                     ///< of matrices
   bool (*present)(const Config&, std::size_t layer) = nullptr;  ///< null: in every layer of every checkpoint
   Part part = {};
-  bool transposed = false;   ///< stored as (columns, rows), as by GPT-2's Conv1D; never in GGUF files
-  bool reshaped = false;     ///< stored in any shape of as many elements, as kernels of convolutions are
-  bool lookup = false;       ///< a table whose rows are looked up, not multiplied
-  bool repeated = false;     ///< a tensor that another row reads as well: the output head that is the embedding
-  Extent layers = nullptr;   ///< how many layers have it where the name has a "{}"; null: Config::layers
-  Extent experts = nullptr;  ///< null: it belongs to no expert. All experts in one tensor where the name has one "{}"
+  bool transposed = false;     ///< stored as (columns, rows), as by GPT-2's Conv1D; never in GGUF files
+  bool reshaped = false;       ///< stored in any shape of as many elements, as kernels of convolutions are
+  bool lookup = false;         ///< a table whose rows are looked up, not multiplied
+  bool repeated = false;       ///< a tensor that another row reads as well: the output head that is the embedding
+  Extent layers = nullptr;     ///< how many layers have it where the name has a "{}"; null: Config::layers
+  Extent experts = nullptr;    ///< null: it belongs to no expert. All experts in one tensor where the name has one "{}"
   std::string_view with = {};  ///< of an optional part: there also where the checkpoint has the tensor of this name
 
   bool matrix() const noexcept { return slot.index() == 0; }
@@ -77,7 +77,7 @@ struct Architecture {
   std::span<const Row> tensors;
   std::span<const std::string_view> ignored_keys;     ///< config keys that do not change inference
   std::span<const std::string_view> ignored_tensors;  ///< names (with "{}") that a checkpoint may hold and nobody needs
-  std::string_view prefix = {};  ///< "model.": what names lack in checkpoints of the model without its head
+  std::string_view prefix = {};         ///< "model.": what names lack in checkpoints of the model without its head
   std::string_view stored_prefix = {};  ///< what stands in place of `prefix` in its checkpoints; empty: that does
 };
 

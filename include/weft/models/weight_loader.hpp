@@ -95,9 +95,8 @@ class WeightLoader {
     const std::span<const std::string> names = checkpoint_.tensor_names();
     const std::string_view prefix =
         architecture_.stored_prefix.empty() ? architecture_.prefix : architecture_.stored_prefix;
-    const bool headless =
-        !gguf_ && std::none_of(names.begin(), names.end(),
-                               [&](const std::string& name) { return name.starts_with(prefix); });
+    const bool headless = !gguf_ && std::none_of(names.begin(), names.end(),
+                                                 [&](const std::string& name) { return name.starts_with(prefix); });
     prefix_ = headless ? std::string_view() : prefix;
   }
 
@@ -250,7 +249,7 @@ class WeightLoader {
   cpu::Context ctx_;
   bool gguf_;
   std::string_view prefix_;  // what this checkpoint has in place of the architecture's
-  std::size_t total_ = 0;  // bytes of the tensors that are read
+  std::size_t total_ = 0;    // bytes of the tensors that are read
   std::size_t done_ = 0;
 };
 

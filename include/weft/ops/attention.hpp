@@ -73,9 +73,8 @@ void check_attention(const AttentionSequence<K>& s) {
   if (!params.key_mask.empty()) require_extent("attention", "the key mask", params.key_mask.size(), s.k.extent(0));
   if (!params.alibi_slopes.empty())
     require_extent("attention", "the number of ALiBi slopes", params.alibi_slopes.size(), s.q.extent(1));
-  if (!params.relative_bias.empty() &&
-      (s.q.extent(1) == 0 || params.relative_bias.size() % s.q.extent(1) != 0 ||
-       params.relative_bias.size() / s.q.extent(1) % 2 == 0))
+  if (!params.relative_bias.empty() && (s.q.extent(1) == 0 || params.relative_bias.size() % s.q.extent(1) != 0 ||
+                                        params.relative_bias.size() / s.q.extent(1) % 2 == 0))
     raise<ShapeError>("attention: ", params.relative_bias.size(), " relative biases for ", s.q.extent(1),
                       " heads, expected an odd number of them for each");
 }
@@ -266,7 +265,8 @@ void attention(std::span<const AttentionSequence<K>> sequences, const cpu::Conte
 /// Scaled dot-product attention, Vaswani et al. 2017 (arXiv:1706.03762), equation 1, with grouped key/value heads
 /// (Ainslie et al. 2023, arXiv:2305.13245):
 ///   out[t, h] = sum_j softmax_j(f(scale * q[t, h] . k[j, h / group])) v[j, h / group]
-/// over the keys j that token t may see, f being soft cap, ALiBi and relative bias. A token that sees no key gets zeros.
+/// over the keys j that token t may see, f being soft cap, ALiBi and relative bias. A token that sees no key gets
+/// zeros.
 ///
 /// q, out: (tokens, heads, head_dim) float. k, v: (keys, kv_heads, head_dim) float, half or bfloat16, or, for
 /// attention<BlockQ8_0>, (keys, kv_heads, head_dim / 32 * 34) the bytes of blocks, any strides with contiguous heads: a

@@ -32,8 +32,8 @@ inline std::size_t relative_bucket(std::ptrdiff_t distance, const RelativeBucket
   return first + std::min(buckets - 1, single + range);
 }
 
-/// AttentionParams::relative_bias, (heads, 2 * max_distance + 1), of a learned table (buckets, heads). Throws ShapeError
-/// for another number of buckets.
+/// AttentionParams::relative_bias, (heads, 2 * max_distance + 1), of a learned table (buckets, heads). Throws
+/// ShapeError for another number of buckets.
 inline std::vector<float> relative_bias(TensorView<const float, 2> table, const RelativeBuckets& params = {}) {
   detail::require_extent("relative_bias", "the number of buckets", table.extent(0), params.buckets);
   const auto radius = static_cast<std::ptrdiff_t>(params.max_distance);
