@@ -41,8 +41,8 @@ struct LinearHead {
   }
 };
 
-/// y = output f(dense x): sequence classification on first tokens (dense is BERT's pooler), ELECTRA's discriminator on
-/// every token.
+/// y = output f(dense x): sequence classification on first tokens, ELECTRA's discriminator on every token; or, without
+/// a dense part, y = output x, as BERT classifies what its pooler makes.
 struct DenseHead {
   LinearHead dense;   // (hidden, hidden)
   LinearHead output;  // (classes, hidden)
@@ -51,6 +51,7 @@ struct DenseHead {
   /// x: (rows, hidden), scratch: the same shape, y: (rows, classes).
   void forward(TensorView<const float, 2> x, HeadActivation kind, TensorView<float, 2> scratch, TensorView<float, 2> y,
                const cpu::Context& ctx) const {
+    if (!dense) return output.forward(x, y, ctx);
     dense.forward(x, scratch, ctx);
     detail::head_activation(kind, scratch, ctx);
     output.forward(scratch, y, ctx);
