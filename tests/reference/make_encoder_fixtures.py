@@ -63,14 +63,7 @@ def albert(layers=3, **more):
 
 
 def mobile(layers=2, **more):
-    return sizes(
-        layers,
-        heads=2,
-        embedding_size=16,
-        intra_bottleneck_size=12,
-        num_feedforward_networks=3,
-        **more,
-    )
+    return sizes(layers, heads=2, embedding_size=16, intra_bottleneck_size=12) | dict(num_feedforward_networks=3) | more
 
 
 POOLING = dict(
@@ -119,6 +112,13 @@ VARIANTS = [
     Variant("albert-sequences", "AlbertForSequenceClassification", albert(**LABELS)),
     Variant("albert-tokens", "AlbertForTokenClassification", albert(**LABELS)),
     Variant("albert-answers", "AlbertForQuestionAnswering", albert()),
+    Variant("mobilebert", "MobileBertForPreTraining", mobile(), all_layers=True),
+    Variant("mobilebert-base", "MobileBertModel", mobile(1, num_feedforward_networks=1)),
+    Variant("mobilebert-masked-word", "MobileBertForMaskedLM", mobile(1, hidden_act="gelu")),
+    Variant("mobilebert-next-sentence", "MobileBertForNextSentencePrediction", mobile(1)),
+    Variant("mobilebert-sequences", "MobileBertForSequenceClassification", mobile(1, **LABELS)),
+    Variant("mobilebert-tokens", "MobileBertForTokenClassification", mobile(1, **LABELS)),
+    Variant("mobilebert-answers", "MobileBertForQuestionAnswering", mobile(1)),
     Variant("mpnet", "MPNetForMaskedLM", roberta(2), all_layers=True),
     Variant("mpnet-long", "MPNetModel", roberta() | dict(max_position_embeddings=180), lengths=(160, 7)),
     Variant("mpnet-sequences", "MPNetForSequenceClassification", roberta(**LABELS)),

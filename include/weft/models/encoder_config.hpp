@@ -51,6 +51,11 @@ struct EncoderConfig {
   std::size_t layer_groups = 0;  ///< so many layers have weights, each is run layers / layer_groups times; 0: all have
   bool projected = false;        ///< a projection follows the embedding although the widths are equal
 
+  // Layers with a bottleneck (bottleneck_block).
+  std::size_t bottleneck = 0;    ///< its width; 0: layers have none
+  std::size_t feed_forward = 0;  ///< feed-forward layers before the last
+  bool trigrams = false;         ///< the projection takes the embeddings of the next, this and the previous token
+
   // Positions and segments.
   std::size_t position_rows = 0;    ///< rows of the table of learned positions
   std::size_t position_offset = 0;  ///< the row of position 0
@@ -71,6 +76,8 @@ struct EncoderConfig {
   std::size_t query() const noexcept { return heads * head_dim; }
   std::size_t key_value() const noexcept { return query(); }
   bool has_projection() const noexcept { return projected || embedding != hidden; }
+  /// The width of the tables of positions and token types.
+  std::size_t added_width() const noexcept { return trigrams ? hidden : embedding; }
   std::size_t weighted_layers() const noexcept { return layer_groups ? layer_groups : layers; }
   /// Which weights a layer has.
   std::size_t weights_of(std::size_t layer) const noexcept {

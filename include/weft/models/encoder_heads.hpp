@@ -58,21 +58,29 @@ struct DenseHead {
   }
 };
 
-/// logits = decoder norm(f(dense x)) + bias, the decoder being the embedding table.
+/// logits = decoder norm(f(dense x)) + bias, the decoder being the embedding table, and, where that is narrower than
+/// what the dense part makes, `rest` beside it.
 struct MaskedWordHead {
-  LinearHead dense;         // (embedding, hidden)
-  NormWeights norm{};       // (embedding)
+  LinearHead dense;         // (embedding + rest, hidden)
+  NormWeights norm{};       // (embedding + rest)
   AnyTensor decoder;        // (vocab, embedding)
+  AnyTensor rest;           // (vocab, rest); none in most families
   Tensor<float, 1> bias{};  // (vocab)
 
   explicit operator bool() const noexcept { return static_cast<bool>(decoder); }
-  /// x: (rows, hidden), scratch: (rows, embedding), logits: (rows, vocab).
+  /// x: (rows, hidden), scratch: (rows, embedding + rest), logits: (rows, vocab).
   void forward(TensorView<const float, 2> x, HeadActivation kind, float norm_eps, TensorView<float, 2> scratch,
                TensorView<float, 2> logits, const cpu::Context& ctx) const {
     dense.forward(x, scratch, ctx);
     detail::head_activation(kind, scratch, ctx);
     weft::norm(scratch, norm, scratch, {.eps = norm_eps, .kind = NormKind::layer}, ctx);
-    linear(scratch, decoder, logits, ctx, detail::bias_or_null(bias));
+    const std::size_t width = decoder.extent(1);
+    linear(scratch.narrow(1, 0, width), decoder, logits, ctx, detail::bias_or_null(bias));
+    if (!rest) return;
+    auto more = Tensor<float, 2>::uninitialised(logits.extents());
+    linear(scratch.narrow(1, width, rest.extent(1)), rest, more, ctx);
+    detail::for_each_row("masked words", more.view(), logits, ctx,
+                         [&](const float* from, std::size_t n, float* to) { ctx.kernels->add(from, n, to); });
   }
 };
 

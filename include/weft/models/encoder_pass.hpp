@@ -11,6 +11,7 @@
 #include <vector>
 
 #include <weft/core/token_id.hpp>
+#include <weft/layers/bottleneck_block.hpp>
 #include <weft/layers/encoder_block.hpp>
 #include <weft/layers/tap.hpp>
 #include <weft/models/encoder.hpp>
@@ -55,7 +56,6 @@ class EncoderPass {
     const cpu::Context ctx = context_for_ops();
     const TensorView<float, 2> x = embed(ctx);
     const EncoderLayerParams params = layer_params();
-    const EncoderLayerBuffers buffers = layer_buffers();
     std::string name;
     for (std::size_t i = 0; i < c.layers; ++i) {
       if (stop.stop_requested()) {
@@ -63,7 +63,7 @@ class EncoderPass {
         raise<Cancelled>("forward: stopped before layer ", i);
       }
       if (tap_) name = detail::tensor_name(c.modules.layer, {c.weights_of(i), 0});
-      encoder_block(model_.weights().layers[c.weights_of(i)], sequences_, params, buffers, x, &tap_, name, ctx);
+      run_layer(c.weights_of(i), params, x, name, ctx);
     }
     return x;
   }
@@ -90,7 +90,7 @@ class EncoderPass {
     require("head for masked words", static_cast<bool>(head));
     const EncoderConfig& c = model_.config();
     reserve(gathered_, rows.size(), c.hidden);
-    reserve(scratch_, rows.size(), c.embedding);
+    reserve(scratch_, rows.size(), head.dense.classes());
     for (std::size_t i = 0; i < rows.size(); ++i) {
       if (rows[i] >= rows_) raise<ShapeError>("predict_words: row ", rows[i], " of ", rows_);
       std::copy_n(&x_(rows[i], 0), c.hidden, &gathered_(i, 0));
@@ -204,7 +204,10 @@ class EncoderPass {
     for (Tensor<float, 2>* tensor : {&q_, &k_, &v_, &attention_out_}) reserve(*tensor, rows_, c.query());
     reserve(up_, rows_, c.intermediate);
     if (c.has_projection()) reserve(embedded_, rows_, c.embedding);
-    reserve(looked_up_, rows_, c.embedding);
+    reserve(looked_up_, rows_, c.added_width());
+    if (c.trigrams) reserve(trigrams_, rows_, 3 * c.embedding);
+    if (c.bottleneck != 0)
+      for (Tensor<float, 2>* tensor : {&narrow_, &query_key_, &part_}) reserve(*tensor, rows_, c.bottleneck);
   }
 
   EncoderLayerParams layer_params() const noexcept {
@@ -218,33 +221,66 @@ class EncoderPass {
             .mlp_name = c.modules.mlp};
   }
 
-  EncoderLayerBuffers layer_buffers() {
+  void run_layer(std::size_t layer, const EncoderLayerParams& params, TensorView<float, 2> x, std::string_view name,
+                 const cpu::Context& ctx) {
+    const EncoderWeights& w = model_.weights();
     const auto rows = [&](Tensor<float, 2>& tensor) { return tensor.narrow(0, 0, rows_); };
-    return {.normed = rows(normed_),
-            .attention = {.q = rows(q_), .k = rows(k_), .v = rows(v_), .out = rows(attention_out_)},
-            .gate = {},
-            .up = rows(up_)};
+    const AttentionBuffers attention{.q = rows(q_), .k = rows(k_), .v = rows(v_), .out = rows(attention_out_)};
+    if (model_.config().bottleneck == 0)
+      return encoder_block(w.layers[layer], sequences_, params,
+                           {.normed = rows(normed_), .attention = attention, .gate = {}, .up = rows(up_)}, x, &tap_,
+                           name, ctx);
+    bottleneck_block(w.bottleneck_layers[layer], sequences_, params,
+                     {.narrow = rows(narrow_),
+                      .query_key = rows(query_key_),
+                      .part = rows(part_),
+                      .wide = rows(normed_),
+                      .attention = attention,
+                      .up = rows(up_)},
+                     x, &tap_, name, ctx);
   }
 
-  /// What enters the first layer (rows, hidden): embeddings of words, types and positions, normalised and projected.
+  /// What enters the first layer (rows, hidden): embeddings of words, types and positions, normalised, and projected
+  /// after that, or, in trigrams, before.
   TensorView<float, 2> embed(const cpu::Context& ctx) {
     const EncoderConfig& c = model_.config();
     const EncoderWeights& w = model_.weights();
     const TensorView<float, 2> x = x_.narrow(0, 0, rows_);
-    const TensorView<float, 2> sum = c.has_projection() ? embedded_.narrow(0, 0, rows_) : x;
+    const TensorView<float, 2> words = c.has_projection() ? embedded_.narrow(0, 0, rows_) : x;
+    embedding(tokens_, w.embedding, words, ctx);
+    if (c.trigrams) w.projection.forward(join_neighbours(words), x, ctx);
+    const TensorView<float, 2> sum = c.trigrams ? x : words;
     const TensorView<float, 2> added = looked_up_.narrow(0, 0, rows_);
     const auto add = [&](std::span<const TokenId> ids, const AnyTensor& table) {
       if (!table) return;
       embedding(ids, table, added, ctx);
       ctx.kernels->add(added.data(), added.size(), sum.data());
     };
-    embedding(tokens_, w.embedding, sum, ctx);
     add(types_, w.token_types);
     add(positions_, w.positions);
-    norm(sum, w.embedding_norm, sum, {.eps = c.norm_eps, .kind = NormKind::layer}, ctx);
-    if (c.has_projection()) w.projection.forward(sum, x, ctx);
+    if (c.trigrams) {
+      scale_and_shift(w.embedding_norm, x, ctx);
+    } else {
+      norm(sum, w.embedding_norm, sum, {.eps = c.norm_eps, .kind = NormKind::layer}, ctx);
+      if (c.has_projection()) w.projection.forward(sum, x, ctx);
+    }
     detail::tap_out(&tap_, x, c.modules.embedding);
     return x;
+  }
+
+  /// (rows, 3 * embedding): of every token the embeddings of the next one, its own and that of the one before; zeros
+  /// where the sequence ends.
+  TensorView<float, 2> join_neighbours(TensorView<const float, 2> words) {
+    const std::size_t width = words.extent(1);
+    for (const PackedSequence& s : sequences_)
+      for (std::size_t row = s.begin; row < s.begin + s.tokens; ++row) {
+        float* to = &trigrams_(row, 0);
+        std::fill_n(to, 3 * width, 0.f);
+        if (row + 1 < s.begin + s.tokens) std::copy_n(&words(row + 1, 0), width, to);
+        std::copy_n(&words(row, 0), width, to + width);
+        if (row > s.begin) std::copy_n(&words(row - 1, 0), width, to + 2 * width);
+      }
+    return trigrams_.narrow(0, 0, rows_);
   }
 
   /// The rows of first tokens, gathered: (sequences, hidden).
@@ -272,7 +308,8 @@ class EncoderPass {
   cpu::Workspace workspace_;
   // Scratch, at least (rows, width) each.
   Tensor<float, 2> x_, normed_, q_, k_, v_, attention_out_, up_, embedded_, looked_up_;
-  Tensor<float, 2> gathered_, pooled_, scratch_;  // of heads
+  Tensor<float, 2> trigrams_, narrow_, query_key_, part_;  // of layers with a bottleneck
+  Tensor<float, 2> gathered_, pooled_, scratch_;           // of heads
 };
 
 }  // namespace weft::inline v0

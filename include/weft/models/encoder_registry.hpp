@@ -7,6 +7,7 @@
 #include <weft/models/arch/bert.hpp>
 #include <weft/models/arch/distilbert.hpp>
 #include <weft/models/arch/electra.hpp>
+#include <weft/models/arch/mobilebert.hpp>
 #include <weft/models/arch/mpnet.hpp>
 #include <weft/models/arch/roberta.hpp>
 #include <weft/models/encoder_weights.hpp>
@@ -15,8 +16,8 @@ namespace weft::inline v0 {
 
 /// The families of encoders that weft knows, one line each.
 inline constexpr std::array encoder_architectures{
-    &arch::albert,  &arch::bert,  &arch::camembert, &arch::distilbert,
-    &arch::electra, &arch::mpnet, &arch::roberta,   &arch::xlm_roberta,
+    &arch::albert,     &arch::bert,  &arch::camembert, &arch::distilbert,  &arch::electra,
+    &arch::mobilebert, &arch::mpnet, &arch::roberta,   &arch::xlm_roberta,
 };
 
 /// The architecture of a model_type, looked up among `own` (the caller's) first. Throws UnsupportedError naming the

@@ -151,6 +151,7 @@ struct MaskedWordNames {
   std::string_view dense, dense_bias;
   std::string_view norm, norm_bias;
   std::string_view bias;
+  EncoderRow::Extent width = dim::embedding;  // of what is decoded
 };
 
 /// The head that predicts masked words, whose decoder is the embedding: there where its bias is.
@@ -166,10 +167,10 @@ constexpr std::array<EncoderRow, 6> masked_word_rows(TaskNeeds needs, const Mask
             .repeated = repeated,
             .with = names.bias};
   };
-  return {row(names.dense, in_encoder::masked_dense, dim::embedding, dim::hidden),
-          row(names.dense_bias, in_encoder::masked_dense_bias, dim::embedding, nullptr),
-          row(names.norm, in_encoder::masked_norm, dim::embedding, nullptr),
-          row(names.norm_bias, in_encoder::masked_norm_bias, dim::embedding, nullptr),
+  return {row(names.dense, in_encoder::masked_dense, names.width, dim::hidden),
+          row(names.dense_bias, in_encoder::masked_dense_bias, names.width, nullptr),
+          row(names.norm, in_encoder::masked_norm, names.width, nullptr),
+          row(names.norm_bias, in_encoder::masked_norm_bias, names.width, nullptr),
           row(names.embedding, in_encoder::masked_decoder, dim::vocab, dim::embedding, true),
           row(names.bias, in_encoder::masked_bias, dim::vocab, nullptr)};
 }
