@@ -259,7 +259,7 @@ def effects_of(variant, model, inputs, expected):
     """How far what the model says moves when a parameter is neutral or shuffled."""
     effects = {}
     for name, parameter in model.named_parameters():
-        # The bias of keys adds the same to all scores of a query; the tables have rows that no input looks up.
+        # The bias of keys adds the same to all scores of a query.
         if any(word in name for word in ("key.bias", "k_lin.bias", "attn.k.bias")):
             continue
         kept = parameter.clone()

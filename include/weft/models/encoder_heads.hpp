@@ -64,7 +64,7 @@ struct MaskedWordHead {
   LinearHead dense;         // (embedding + rest, hidden)
   NormWeights norm{};       // (embedding + rest)
   AnyTensor decoder;        // (vocab, embedding)
-  AnyTensor rest;           // (vocab, rest); none in most families
+  AnyTensor rest{};         // (vocab, rest); none in most families
   Tensor<float, 1> bias{};  // (vocab)
 
   explicit operator bool() const noexcept { return static_cast<bool>(decoder); }
