@@ -58,6 +58,10 @@ def roberta(layers=1, **more):
     return sizes(layers, type_vocab_size=1, pad_token_id=1, bos_token_id=0, eos_token_id=2, layer_norm_eps=1e-5, **more)
 
 
+def mpnet(layers=1, **more):
+    return sizes(layers, pad_token_id=1, bos_token_id=0, eos_token_id=2, layer_norm_eps=1e-5) | more
+
+
 def albert(layers=3, **more):
     return sizes(layers, embedding_size=16, num_hidden_groups=2, **more)
 
@@ -116,14 +120,14 @@ VARIANTS = [
     Variant("mobilebert-base", "MobileBertModel", mobile(1, num_feedforward_networks=1)),
     Variant("mobilebert-masked-word", "MobileBertForMaskedLM", mobile(1, hidden_act="gelu")),
     Variant("mobilebert-next-sentence", "MobileBertForNextSentencePrediction", mobile(1)),
-    Variant("mobilebert-sequences", "MobileBertForSequenceClassification", mobile(1, **LABELS)),
+    Variant("mobilebert-sequences", "MobileBertForSequenceClassification", mobile(1, classifier_activation=False, **LABELS)),
     Variant("mobilebert-tokens", "MobileBertForTokenClassification", mobile(1, **LABELS)),
     Variant("mobilebert-answers", "MobileBertForQuestionAnswering", mobile(1)),
-    Variant("mpnet", "MPNetForMaskedLM", roberta(2), all_layers=True),
-    Variant("mpnet-long", "MPNetModel", roberta() | dict(max_position_embeddings=180), lengths=(160, 7)),
-    Variant("mpnet-sequences", "MPNetForSequenceClassification", roberta(**LABELS)),
-    Variant("mpnet-tokens", "MPNetForTokenClassification", roberta(**LABELS)),
-    Variant("mpnet-answers", "MPNetForQuestionAnswering", roberta()),
+    Variant("mpnet", "MPNetForMaskedLM", mpnet(2), all_layers=True),
+    Variant("mpnet-long", "MPNetModel", mpnet(max_position_embeddings=180), lengths=(160, 7)),
+    Variant("mpnet-sequences", "MPNetForSequenceClassification", mpnet(**LABELS)),
+    Variant("mpnet-tokens", "MPNetForTokenClassification", mpnet(**LABELS)),
+    Variant("mpnet-answers", "MPNetForQuestionAnswering", mpnet()),
 ]
 
 

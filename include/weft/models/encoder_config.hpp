@@ -67,6 +67,7 @@ struct EncoderConfig {
   EncoderTask task = EncoderTask::none;
   std::size_t classes = 2;
   std::vector<std::string> labels{};                          ///< (classes) their names, where the config has them
+  bool plain_pooler = false;                                  ///< what the pooler makes is the first token as it is
   HeadActivation pooler_activation = HeadActivation::tanh;    ///< of the first token before sequences are classified
   HeadActivation masked_activation = HeadActivation::gelu;    ///< of the transform before words are predicted
   HeadActivation replaced_activation = HeadActivation::gelu;  ///< of ELECTRA's discriminator

@@ -78,9 +78,13 @@ class EncoderPass {
   /// What the pooler makes of first tokens. y: (sequences, hidden).
   void pool(TensorView<float, 2> y) {
     const LinearHead& pooler = model_.weights().pooler;
-    require("pooler", static_cast<bool>(pooler));
+    const TensorView<float, 2> first = first_tokens();
     const cpu::Context ctx = context_for_ops();
-    pooler.forward(first_tokens(), y, ctx);
+    if (model_.config().plain_pooler)
+      return detail::for_each_row("pool", first, y, ctx,
+                                  [](const float* from, std::size_t n, float* to) { std::copy_n(from, n, to); });
+    require("pooler", static_cast<bool>(pooler));
+    pooler.forward(first, y, ctx);
     detail::head_activation(HeadActivation::tanh, y, ctx);
   }
   /// Logits of the words at some rows of hidden(), those of masks as a rule. y: (rows, vocab). Throws ShapeError for a

@@ -95,7 +95,7 @@ inline constexpr auto replaced_word_bias = in_replaced<&DenseHead::output, &Line
 namespace task {
 
 template <EncoderTask... Tasks>
-bool is(const EncoderConfig& c, std::size_t) {
+bool is([[maybe_unused]] const EncoderConfig& c, std::size_t) {
   return ((c.task == Tasks) || ...);
 }
 inline bool projected(const EncoderConfig& c, std::size_t) { return c.has_projection(); }

@@ -28,17 +28,17 @@ inline EncoderConfig read_mobilebert(ConfigReader& config) {
   c.trigrams = true;
   c.bottleneck = config.positive("intra_bottleneck_size");
   c.feed_forward = config.positive("num_feedforward_networks") - 1;
+  c.plain_pooler = !config.flag_or("classifier_activation", true);
   c.masked_activation = head_activation_of(c.activation);
   c.modules = {.embedding = "mobilebert.embeddings", .layer = "mobilebert.encoder.layer.{}"};
   const bool usual = config.flag_or("trigram_input", true) && config.flag_or("use_bottleneck", true) &&
                      config.flag_or("key_query_shared_bottleneck", true) &&
-                     config.flag_or("classifier_activation", true) &&
                      !config.flag_or("use_bottleneck_attention", false) &&
                      config.text_or("normalization_type", "no_norm") == "no_norm";
   if (!usual)
     raise<UnsupportedError>(config.object().location(),
                             ": MobileBERT with another trigram_input, use_bottleneck, key_query_shared_bottleneck, "
-                            "classifier_activation, use_bottleneck_attention or normalization_type than the published "
+                            "use_bottleneck_attention or normalization_type than the published "
                             "model is not supported");
   if (c.bottleneck % c.heads != 0)
     raise<ConfigError>(config.object().location(), ": intra_bottleneck_size ", c.bottleneck,
@@ -47,9 +47,14 @@ inline EncoderConfig read_mobilebert(ConfigReader& config) {
   if (c.embedding >= c.hidden)
     raise<ConfigError>(config.object().location(), ": embedding_size ", c.embedding, " is not below hidden_size ",
                        c.hidden);
-  static_cast<void>(config.optional("true_hidden_size"));
   return c;
 }
+
+namespace task {
+
+inline bool dense_pooler(const EncoderConfig& c, std::size_t layer) { return !c.plain_pooler && pooler(c, layer); }
+
+}  // namespace task
 
 namespace in_encoder {
 
@@ -200,6 +205,9 @@ inline constexpr auto mobilebert_heads =
 inline constexpr auto mobilebert_tensors =
     joined(mobilebert_embeddings, mobilebert_attention, mobilebert_mlp, mobilebert_heads);
 
+inline constexpr auto mobilebert_ignored_keys =
+    joined(encoder_ignored_keys, std::to_array<std::string_view>({"true_hidden_size"}));
+
 inline constexpr auto mobilebert_ignored_tensors = std::to_array<std::string_view>(
     {"cls.predictions.decoder.weight", "cls.predictions.decoder.bias", "mobilebert.embeddings.position_ids"});
 
@@ -207,7 +215,7 @@ inline constexpr auto mobilebert_ignored_tensors = std::to_array<std::string_vie
 inline constexpr EncoderArchitecture mobilebert{.model_type = "mobilebert",
                                                 .read_config = read_mobilebert,
                                                 .tensors = mobilebert_tensors,
-                                                .ignored_keys = encoder_ignored_keys,
+                                                .ignored_keys = mobilebert_ignored_keys,
                                                 .ignored_tensors = mobilebert_ignored_tensors,
                                                 .prefix = "mobilebert."};
 
