@@ -47,25 +47,16 @@ class EncoderPass {
 
   /// Runs all layers. The last one's output for every token, (rows, hidden), the sequences one after the other; valid
   /// until the next pass. Throws ShapeError for a sequence that is empty or exceeds the model's positions, for ids
-  /// outside the vocabulary and for types that are not as many or not in the table, Cancelled when `stop` is requested,
-  /// std::bad_alloc.
+  /// outside the vocabulary and for types that are not as many or not in the table; Cancelled when `stop` is requested
+  /// and std::bad_alloc, after which there is no last pass.
   TensorView<const float, 2> forward(std::span<const EncoderInput> inputs, const std::stop_token& stop = {}) {
-    const EncoderConfig& c = model_.config();
     for (std::size_t i = 0; i < inputs.size(); ++i) check(inputs[i], i);
-    place(inputs);
-    const cpu::Context ctx = context_for_ops();
-    const TensorView<float, 2> x = embed(ctx);
-    const EncoderLayerParams params = layer_params();
-    std::string name;
-    for (std::size_t i = 0; i < c.layers; ++i) {
-      if (stop.stop_requested()) {
-        place({});
-        raise<Cancelled>("forward: stopped before layer ", i);
-      }
-      if (tap_) name = detail::tensor_name(c.modules.layer, {c.weights_of(i), 0});
-      run_layer(c.weights_of(i), params, x, name, ctx);
+    try {
+      return run(inputs, stop);
+    } catch (...) {
+      place({});
+      throw;
     }
-    return x;
   }
 
   /// The last pass: where its sequences lie, and the last layer's output (rows, hidden).
@@ -212,6 +203,21 @@ class EncoderPass {
     if (c.trigrams) reserve(trigrams_, rows_, 3 * c.embedding);
     if (c.bottleneck != 0)
       for (Tensor<float, 2>* tensor : {&narrow_, &query_key_, &part_}) reserve(*tensor, rows_, c.bottleneck);
+  }
+
+  TensorView<float, 2> run(std::span<const EncoderInput> inputs, const std::stop_token& stop) {
+    place(inputs);
+    const EncoderConfig& c = model_.config();
+    const cpu::Context ctx = context_for_ops();
+    const TensorView<float, 2> x = embed(ctx);
+    const EncoderLayerParams params = layer_params();
+    std::string name;
+    for (std::size_t i = 0; i < c.layers; ++i) {
+      if (stop.stop_requested()) raise<Cancelled>("forward: stopped before layer ", i);
+      if (tap_) name = detail::tensor_name(c.modules.layer, {c.weights_of(i), 0});
+      run_layer(c.weights_of(i), params, x, name, ctx);
+    }
+    return x;
   }
 
   EncoderLayerParams layer_params() const noexcept {
