@@ -42,7 +42,7 @@ struct Options {
 };
 
 void declare(CLI::App& app, Options& o) {
-  app.add_option("-m,--model,model", o.model, "Checkpoint directory (config.json, model.safetensors, tokenizer.model)")
+  app.add_option("-m,--model,model", o.model, "Checkpoint: a directory of Hugging Face or Meta, or a GGUF file")
       ->required();
   app.add_option("--prompt,prompt", o.prompt, "The text to continue; - reads it from stdin")->required();
   app.add_option("-n,--max-new-tokens", o.generate.max_new_tokens, "Tokens to produce at most")->capture_default_str();

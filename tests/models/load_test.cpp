@@ -491,6 +491,13 @@ TEST(BadCheckpoint, ATensorTooMany) {
   }
 }
 
+TEST(Load, RefusesTypesThatNoProductReads) {
+  const CheckpointCopy copy;
+  for (const DType dtype : {DType::q2_k, DType::q3_k, DType::iq4_nl, DType::i8, DType::f64})
+    EXPECT_EQ(message_of<UnsupportedError>([&] { copy.load({.weights = dtype}); }),
+              copy.path().string() + ": weights cannot be loaded as " + std::string(name(dtype)));
+}
+
 TEST(BadCheckpoint, ATensorOfAnotherType) {
   for (const char* name : {"model.norm.weight", "lm_head.weight"})
     for (const DType dtype : {DType::i32, DType::i8, DType::f64}) {

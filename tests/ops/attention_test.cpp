@@ -453,6 +453,8 @@ TEST_P(Attention, EmptyQueries) {
   const Tensor<float, 3> cache({5, 1, 16});
   EXPECT_NO_THROW(attention(none, cache, cache, none, {.scale = 1.f}, ctx));
   EXPECT_NO_THROW(attention(none, cache, cache, none, {.scale = 1.f, .offset = 5}, ctx));
+  Tensor<float, 3> no_heads({3, 0, 16});
+  EXPECT_NO_THROW(attention(no_heads, cache, cache, no_heads, {.scale = 1.f}, ctx));
 }
 
 TEST_P(Attention, AWorkspaceChangesNoBit) {

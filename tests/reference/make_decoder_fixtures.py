@@ -209,7 +209,12 @@ VARIANTS = [
     ),
     Variant("olmo", "olmo", sizes(clip_qkv=0.7, **rope()), wrong=dict(clip=dict(clip_qkv=None))),
     Variant("olmo2", "olmo2", sizes(**rope())),
-    Variant("olmoe", "olmoe", sizes(num_experts_per_tok=2, num_experts=4, **rope())),
+    Variant(
+        "olmoe",
+        "olmoe",
+        sizes(num_experts_per_tok=2, num_experts=4, clip_qkv=0.9, **rope()),
+        wrong=dict(clip=dict(clip_qkv=None)),
+    ),
     Variant("stablelm", "stablelm", sizes(heads=2, kv_heads=1, use_qkv_bias=True, **rope(partial_rotary_factor=0.25))),
     Variant(
         "stablelm-parallel",

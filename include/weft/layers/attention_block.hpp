@@ -152,7 +152,7 @@ struct AttentionBuffers {
 };
 
 /// Self-attention of the tokens of one or several sequences, which together are the rows of x, at `positions`: projects
-/// x, clips, normalises queries and keys, rotates them (an empty table rotates nothing), stores keys and values in each
+/// x, normalises queries and keys, clips, rotates (an empty table rotates nothing), stores keys and values in each
 /// sequence's cache, attends to everything in it so far, projects back into y, which is also added to `residual`, if
 /// there is one. x, y, residual: (tokens, hidden); y may be x. The caches have one element type; params.scores.offset
 /// is that of each sequence, whatever it says.
@@ -167,10 +167,10 @@ inline void attention_block(const AttentionWeights& weights, std::span<const Cac
                                             LinearOutput{weights.k, buffers.k, detail::bias_or_null(weights.k_bias)},
                                             LinearOutput{weights.v, buffers.v, detail::bias_or_null(weights.v_bias)}};
   linear(x, outputs, ctx);
-  if (params.clip != 0.f)
-    for (const LinearOutput& output : outputs) detail::clip_rows(output.y, params.clip, ctx);
   detail::norm_heads(buffers.q, weights.q_norm, params.norm, ctx);
   detail::norm_heads(buffers.k, weights.k_norm, params.norm, ctx);
+  if (params.clip != 0.f)
+    for (const LinearOutput& output : outputs) detail::clip_rows(output.y, params.clip, ctx);
   const auto heads = [&](TensorView<float, 2> flat) {
     return flat.reshape(tokens, dynamic, sequences[0].cache.head_dim);
   };

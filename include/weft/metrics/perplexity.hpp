@@ -49,17 +49,24 @@ inline Perplexity perplexity(const CausalLM& model, std::span<const TokenId> ids
 
   Session session(model, {.context = window, .cache = options.cache});
   const std::size_t vocab = model.config().vocab;
-  Tensor<float, 2> logits({std::min(window, ids.size()), vocab});
+  constexpr std::size_t most = 128;  // rows of logits that are held at once
+  Tensor<float, 2> logits({std::min({window, ids.size(), most}), vocab});
   Perplexity result;
   double sum = 0.0;
   std::size_t counted = 1;  // tokens that have been predicted, and the first, which nothing predicts
   for (std::size_t begin = 0; counted < ids.size(); begin += stride) {
     const std::span<const TokenId> part = ids.subspan(begin, std::min(window, ids.size() - begin));
     session.truncate(0);
-    session.forward_all(part, logits.narrow(0, 0, part.size()), options.stop);
-    for (; counted < begin + part.size(); ++counted, ++result.tokens) {
-      const float* row = &logits(counted - 1 - begin, 0);
-      sum += static_cast<double>(model.kernels().log_sum_exp(row, vocab) - row[ids[counted]]);
+    // Tokens whose successors are counted already need no logits.
+    const std::size_t known = counted - 1 - begin;
+    if (known > 0) session.forward(part.first(known), options.stop);
+    for (std::size_t done = known; done < part.size(); done += logits.extent(0)) {
+      const std::size_t count = std::min(logits.extent(0), part.size() - done);
+      session.forward_all(part.subspan(done, count), logits.narrow(0, 0, count), options.stop);
+      for (std::size_t i = 0; i < count && counted < begin + part.size(); ++i, ++counted, ++result.tokens) {
+        const float* row = &logits(i, 0);
+        sum += static_cast<double>(model.kernels().log_sum_exp(row, vocab) - row[ids[counted]]);
+      }
     }
   }
   result.nats = sum / static_cast<double>(result.tokens);

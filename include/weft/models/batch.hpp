@@ -74,7 +74,9 @@ class Batch {
       if (session.context() > context_)
         raise<ConfigError>("Batch: the context of entry ", i, " is ", session.context(), ", that of the batch ",
                            context_);
-      if (!rotates_alike(model().config().rope.scaling, session.context(), context_))
+      const DecoderConfig& c = model().config();
+      const bool windows_alike = !c.window_rope || rotates_alike(c.window_rope->scaling, session.context(), context_);
+      if (!windows_alike || !rotates_alike(c.rope.scaling, session.context(), context_))
         raise<ConfigError>("Batch: the positions of entry ", i, " rotate for its context of ", session.context(),
                            ", those of the batch for ", context_);
       if (session.cache().dtype() != entries[0].session->cache().dtype())

@@ -62,6 +62,7 @@ class GgufExport {
 
   std::vector<GgufTensor> run() {
     name_ = gguf_name();
+    check_choices();
     metadata();
     if (const auto vocabulary = gguf_vocabulary_of(checkpoint_.directory(), config_.vocab)) {
       set_gguf_vocabulary(*vocabulary, writer_);
@@ -82,6 +83,17 @@ class GgufExport {
     DecoderConfig config = architecture_.read_config(reader);
     reader.finish(architecture_.ignored_keys);
     return config;
+  }
+
+  /// What the metadata of these architectures cannot say must be as they take it.
+  void check_choices() const {
+    const auto refuse = [&](const char* what) {
+      raise<UnsupportedError>(checkpoint_.config().location(), ": ", what, " cannot be written as GGUF");
+    };
+    if (config_.window != 0 && config_.window < config_.context) refuse("a sliding window");
+    if (config_.activation != Activation::silu) refuse("an activation other than silu");
+    if (name_ == "llama" ? rotary() != config_.head_dim : config_.rope.pairing != RopePairing::halves)
+      refuse("this kind of rotary positions");
   }
 
   /// Mistral without a window is Llama.

@@ -14,7 +14,9 @@
 namespace weft::inline v0 {
 
 struct SessionOptions {
-  std::size_t context = 0;   ///< positions the cache holds; 0: the model's own, at most 8192
+  /// Positions the cache holds; 0: the model's own, at most 8192. Long and dynamic rope rotate for a context of this
+  /// length, however long the text is.
+  std::size_t context = 0;
   DType cache = DType::f32;  ///< f32, f16, bf16 or q8_0
   std::size_t chunk = 512;   ///< tokens of a prompt that are processed at once
 };
@@ -57,7 +59,7 @@ class Session {
     position_ = length;
   }
 
-  /// Called with the intermediates of every later pass; an empty tap ends that.
+  /// Called with the intermediates of every later pass of this session alone, not of a Batch; an empty tap ends that.
   void set_tap(Tap tap) { pass_.set_tap(std::move(tap)); }
 
   /// Appends tokens and returns the logits (vocab) that predict the one after the last; they are valid until the next

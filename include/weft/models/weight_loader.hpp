@@ -79,6 +79,7 @@ class WeightLoader {
         gguf_(checkpoint.gguf() != nullptr) {}
 
   Weights load() {
+    check_type();
     find_prefix();
     check_names();
     Weights weights;
@@ -90,6 +91,15 @@ class WeightLoader {
   }
 
  private:
+  /// Matrices can only be converted to types that products read.
+  void check_type() const {
+    if (!options_.weights) return;
+    const DType wanted = *options_.weights;
+    const bool plain = wanted == DType::f32 || wanted == DType::f16 || wanted == DType::bf16;
+    if (!plain && !(is_block_format(wanted) && kernel_dtype(wanted) == wanted))
+      raise<UnsupportedError>(checkpoint_.directory().string(), ": weights cannot be loaded as ", name(wanted));
+  }
+
   /// A model saved without its head has no prefix in its names.
   void find_prefix() {
     const std::span<const std::string> names = checkpoint_.tensor_names();
@@ -165,6 +175,12 @@ class WeightLoader {
   bool transposed(const Row& row) const noexcept { return row.transposed && !gguf_; }
   std::size_t groups(const Row& row) const { return row.part.groups && !gguf_ ? row.part.groups(config_) : 1; }
 
+  /// Where a row's tensor begins in each run; in GGUF files, where there is one run, as many times further on.
+  std::size_t part_begin(const Row& row) const {
+    const std::size_t begin = row.part.begin ? row.part.begin(config_) : 0;
+    return gguf_ && row.part.groups ? begin * row.part.groups(config_) : begin;
+  }
+
   /// The shape in which a row's tensor is stored, of one expert where experts are apart.
   Shape stored_shape(const Row& row) const {
     const std::size_t rows = row.part.stored ? row.part.stored(config_) : row.rows(config_);
@@ -194,8 +210,7 @@ class WeightLoader {
     if (stored.shape() != shape) stored = stored.reshaped(shape);
     const AnyTensor mapped = stored;
     if (transposed(row)) stored = transposed_copy(stored);
-    if (row.part.stored)
-      stored = rows_of_groups(stored, groups(row), row.part.begin ? row.part.begin(config_) : 0, row.rows(config_));
+    if (row.part.stored) stored = rows_of_groups(stored, groups(row), part_begin(row), row.rows(config_));
     if (transposed(row) || groups(row) > 1) checkpoint_.release(tensor, mapped);
     if (options_.preload) touch_pages(stored.bytes());
     return stored;

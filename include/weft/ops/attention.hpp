@@ -130,7 +130,7 @@ class AttentionPlan {
       : args_(args),
         tokens_(tokens),
         kv_heads_(kv_heads),
-        tile_(std::max<std::size_t>(1, cpu::attention_rows / args.group)) {
+        tile_(std::max<std::size_t>(1, cpu::attention_rows / std::max<std::size_t>(1, args.group))) {
     if (tokens == 0) return;
     tiles_ = (tokens + tile_ - 1) / tile_;
     first_ = cpu::attention_first_key(args, 0);
@@ -273,8 +273,8 @@ void attention(std::span<const AttentionSequence<K>> sequences, const cpu::Conte
 /// cache as it lies. out must not overlap
 /// the others. Scores are never held for more than 64 keys at a time, whatever the length; sums are float; with
 /// Compute::native and bfloat16 keys and values, q and the probabilities are rounded to bfloat16 where the processor
-/// multiplies it; results do not depend on threads nor on how tokens are divided among calls. Throws ShapeError,
-/// UnsupportedError for more than 96 query heads per key/value head.
+/// multiplies it; for finite keys and values results do not depend on threads nor on how tokens are divided among
+/// calls. Throws ShapeError, UnsupportedError for more than 96 query heads per key/value head.
 template <class K>
 void attention(TensorView<const float, 3> q, TensorView<const CacheElement<K>, 3> k,
                TensorView<const CacheElement<K>, 3> v, TensorView<float, 3> out, const AttentionParams& params,

@@ -66,7 +66,7 @@ inline void gate_and_up(Rows gate, OtherRows up) { weft::gated_activation(weft::
 inline void norm_of_halves(HalfRows x, Gain gain) { weft::rms_norm(x, gain, x, {.eps = 1e-5f}); }
 #elif CASE == 15  // expect: expected a float vector
 inline void norm_by_halves(Rows x, TensorView<weft::half, 1> gain) { weft::rms_norm(x, gain, x, {.eps = 1e-5f}); }
-#elif CASE == 16  // expect: attention: keys and values are float, half or bfloat16
+#elif CASE == 16  // expect: attention: keys and values are float, half, bfloat16
 inline void cache_of_bytes(Heads q, ByteHeads k) { weft::attention(q, k, k, q, {.scale = 0.25f}); }
 #elif CASE == 17  // expect: attention: q and out have different shapes
 inline void attention_out(Heads q, OtherHeads out) { weft::attention(q, q, q, out, {.scale = 0.25f}); }

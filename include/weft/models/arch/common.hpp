@@ -227,10 +227,12 @@ inline RopeParams read_rope_object(ConfigReader& config, const DecoderConfig& c,
   RopeParams rope{.theta = theta};
   const std::size_t original = config.positive_or("original_max_position_embeddings", c.context);
   if (scaling) read_rope_scaling(*scaling, rope, partial, c.context, original);
+  const std::string where = scaling ? scaling->location() : config.object().location();
+  if (!(partial > 0.f && partial <= 1.f))
+    raise<ConfigError>(where, ": the part of a head that rotates is ", partial, ", expected a number in (0, 1]");
   const auto rotary_dim = static_cast<std::size_t>(static_cast<float>(c.head_dim) * partial);
   if (partial != 1.f) rope.rotary_dim = rotary_dim;
-  const std::string where = scaling ? scaling->location() : config.object().location();
-  if (!(partial > 0.f && partial <= 1.f) || rotary_dim == 0 || rotary_dim % 2 != 0)
+  if (rotary_dim == 0 || rotary_dim % 2 != 0)
     raise<ConfigError>(where, ": ", rotary_dim, " elements of head_dim ", c.head_dim,
                        " rotate, expected an even number of them");
   try {
@@ -253,11 +255,20 @@ inline void read_rope(ConfigReader& config, DecoderConfig& c, const RopeKeys& ke
   c.rope = read_rope_object(config, c, scaling, theta, partial);
   if (config.flag_or("rope_interleave", false)) c.rope.pairing = RopePairing::interleaved;
   const auto stretch = [&](std::size_t original, float factor) {
-    c.context = std::max(c.context, static_cast<std::size_t>(static_cast<float>(original) * factor));
+    const float stretched = static_cast<float>(original) * factor;
+    if (!(stretched <= 0x1p31f))
+      raise<ConfigError>(scaling->location(), ": a context of ", original, " stretched by ", factor,
+                         " is beyond all positions");
+    c.context = std::max(c.context, static_cast<std::size_t>(stretched));
   };
   if (const auto* yarn = std::get_if<YarnRopeScaling>(&c.rope.scaling)) stretch(yarn->original_context, yarn->factor);
   if (const auto* dynamic = std::get_if<DynamicRopeScaling>(&c.rope.scaling))
     stretch(dynamic->original_context, dynamic->factor);
+}
+
+inline void read_clip(ConfigReader& config, DecoderConfig& c) {
+  c.qkv_clip = config.number_or("clip_qkv", 0.f);
+  if (c.qkv_clip < 0.f) raise<ConfigError>(config.object().location(), ": clip_qkv is negative");
 }
 
 /// Throws ConfigError where a token is to have more experts than there are.

@@ -11,13 +11,15 @@ namespace weft::inline v0::arch {
 /// The kinds of attention as runs: [[["global", "local"], 12]] is twelve times one of each.
 inline std::vector<bool> read_attention_types(const Json& types, std::size_t layers) {
   std::vector<bool> global;
-  for (const Json& run : types.as_array())
+  for (const Json& run : types.as_array()) {
+    if (run.at(0).as_array().size() == 0) raise<ConfigError>(run.location(), ": a run of no kind of attention");
     for (std::size_t i = 0; i < run.at(1).as_size() && global.size() <= layers; ++i)
       for (const Json& kind : run.at(0).as_array()) {
         if (kind.as_string() != "global" && kind.as_string() != "local")
           raise<UnsupportedError>(kind.location(), ": attention of type \"", kind.as_string(), "\" is not supported");
         global.push_back(kind.as_string() == "global");
       }
+  }
   if (global.size() != layers)
     raise<ConfigError>(types.location(), ": expected the attention of ", layers, " layers, found ", global.size());
   return global;

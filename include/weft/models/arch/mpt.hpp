@@ -16,7 +16,7 @@ inline void read_mpt_attention(const Json& object, DecoderConfig& c) {
     raise<UnsupportedError>(object.location(),
                             ": attention of another kind than multi-head with ALiBi is not supported");
   c.alibi_slopes = alibi_slopes(c.heads, config.number_or("alibi_bias_max", 8.f));
-  c.qkv_clip = config.number_or("clip_qkv", 0.f);
+  read_clip(config, c);
   c.attention_scale = config.number_or("softmax_scale", 0.f);
   for (const char* key : {"prefix_lm", "qk_ln", "attn_uses_sequence_id"}) config.refuse(key);
   static_cast<void>(config.optional("attn_impl"));

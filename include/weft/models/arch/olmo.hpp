@@ -18,11 +18,6 @@ inline DecoderConfig read_olmo_sizes(ConfigReader& config) {
   return c;
 }
 
-inline void read_clip(ConfigReader& config, DecoderConfig& c) {
-  c.qkv_clip = config.number_or("clip_qkv", 0.f);
-  if (c.qkv_clip < 0.f) raise<ConfigError>(config.object().location(), ": clip_qkv is negative");
-}
-
 /// Layer norms without weights; their epsilon is in no config.
 inline DecoderConfig read_olmo(ConfigReader& config) {
   DecoderConfig c = read_olmo_sizes(config);
