@@ -23,7 +23,8 @@ class BottleneckBlock : public testing::Test {
     return {.weight = numbers.matrix(DType::f32, to, from), .bias = numbers.vector(to), .norm = norm(to)};
   }
   NormedMlpWeights feed_forward() {
-    return {.mlp = {.up = numbers.matrix(DType::f32, intermediate, width),
+    return {.mlp = {.gate = {},
+                    .up = numbers.matrix(DType::f32, intermediate, width),
                     .down = numbers.matrix(DType::f32, width, intermediate),
                     .up_bias = numbers.vector(intermediate),
                     .down_bias = numbers.vector(width)},

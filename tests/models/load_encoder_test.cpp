@@ -92,6 +92,7 @@ TEST(OlderEncoders, BuffersAndTiedDecodersAmongTheTensors) {
   expect_the_same("bert", with({"bert.embeddings.position_ids", "cls.predictions.decoder.weight",
                                 "cls.predictions.decoder.bias"}));
   expect_the_same("bert-bf16", with({"embeddings.position_ids"}));
+  expect_the_same("tinybert", with({"fit_denses.0.weight", "fit_denses.12.bias", "fit_dense.weight"}));
   expect_the_same("roberta",
                   with({"roberta.embeddings.position_ids", "lm_head.decoder.weight", "lm_head.decoder.bias"}));
   expect_the_same("distilbert", with({"vocab_projector.weight"}));

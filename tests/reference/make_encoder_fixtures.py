@@ -63,7 +63,7 @@ def mpnet(layers=1, **more):
 
 
 def albert(layers=3, **more):
-    return sizes(layers, embedding_size=16, num_hidden_groups=2, **more)
+    return sizes(layers) | dict(embedding_size=16, num_hidden_groups=2) | more
 
 
 def mobile(layers=2, **more):
@@ -81,6 +81,8 @@ POOLING = dict(
     include_prompt=True,
 )
 
+TINYBERT = dict(emb_size=26, cell={}, structure=[], pre_trained="")  # what its configs say beyond those of BERT
+
 LABELS = dict(id2label={0: "bad", 1: "good", 2: "neither", 3: "both"})
 
 VARIANTS = [
@@ -92,6 +94,7 @@ VARIANTS = [
     Variant("bert-tokens", "BertForTokenClassification", sizes(**LABELS)),
     Variant("bert-answers", "BertForQuestionAnswering", sizes()),
     Variant("bert-mean", "BertModel", sizes(), sentence=dict(pooling_mode_mean_tokens=True), normalize=True),
+    Variant("tinybert", "BertForSequenceClassification", sizes(2, hidden=26, heads=2, **TINYBERT, **LABELS), all_layers=True),
     Variant("roberta", "RobertaForMaskedLM", roberta(2), all_layers=True),
     Variant("roberta-pooler", "RobertaModel", roberta(), sentence=dict(pooling_mode_cls_token=True)),
     Variant("roberta-sequences", "RobertaForSequenceClassification", roberta(**LABELS), dtype=torch.float32),
@@ -146,6 +149,9 @@ def fill_weights(model, seed):
             noise = torch.randn(parameter.shape, generator=generator)
             table = "embeddings." in name or "relative_attention_bias" in name
             parameter.copy_(noise * (0.3 if parameter.dim() == 1 else 0.7 if table else 1.3 / parameter.shape[-1] ** 0.5))
+        for module in model.modules():  # padding has no embedding, as where transformers initialises a model
+            if isinstance(module, torch.nn.Embedding) and module.padding_idx is not None:
+                module.weight[module.padding_idx].zero_()
 
 
 def make_inputs(variant, model):
@@ -269,6 +275,8 @@ def effects_of(variant, model, inputs, expected):
         kept = parameter.clone()
         if is_norm(name, parameter):
             parameter.fill_(parameter.mean())
+        elif parameter.numel() == 1:
+            parameter.zero_()
         else:
             parameter.copy_(parameter.flatten().roll(1).reshape(parameter.shape))
         found = alone(variant, model, inputs)
@@ -307,9 +315,8 @@ def make_fixture(variant):
     tensors = {name: value for name, value in expected.items() if not name.startswith("hidden_states.")}
     for layer in range(layers + 1) if variant.all_layers else [layers]:
         tensors[f"hidden_states.{layer}"] = expected[f"hidden_states.{layer}"]
-    if counted:
-        tensors["left_padded"] = left
-        tensors["left_padding"] = torch.tensor([longest - length for length in variant.lengths])
+    tensors["left_padded"] = left
+    tensors["left_padding"] = torch.tensor([longest - length if counted else 0 for length in variant.lengths])
     tensors["lengths"] = torch.tensor(variant.lengths)
     tensors["input_ids"] = torch.cat([ids for ids, _ in inputs])
     if inputs[0][1] is not None:
