@@ -243,19 +243,19 @@ TEST(EncoderPass, ChecksItsInput) {
     return message_of<ShapeError>([&] { pass.forward(inputs); });
   };
   EXPECT_EQ(message({.tokens = {}}), "forward: sequence 1 has no tokens");
-  EXPECT_EQ(message({.tokens = std::vector<TokenId>{5, 64}}),
-            "forward: token id 64 at index 1 of sequence 1 is outside [0, 64)");
+  EXPECT_EQ(message({.tokens = std::vector<TokenId>{5, 48}}),
+            "forward: token id 48 at index 1 of sequence 1 is outside [0, 48)");
   EXPECT_EQ(message({.tokens = std::vector<TokenId>{-1}}),
-            "forward: token id -1 at index 0 of sequence 1 is outside [0, 64)");
+            "forward: token id -1 at index 0 of sequence 1 is outside [0, 48)");
   EXPECT_EQ(message({.tokens = ids, .types = std::vector<TokenId>{0, 1, 2}}),
             "forward: token type 2 at index 2 of sequence 1 is outside [0, 2)");
   EXPECT_THAT(message({.tokens = ids, .types = std::vector<TokenId>{0, 1}}), HasSubstr("the number of token types"));
-  EXPECT_EQ(message({.tokens = some_ids(41, 64)}),
-            "forward: sequence 1 has 41 tokens from position 0 on, the model has 40 positions");
-  EXPECT_EQ(message({.tokens = ids, .position = 38}),
-            "forward: sequence 1 has 3 tokens from position 38 on, the model has 40 positions");
+  EXPECT_EQ(message({.tokens = some_ids(25, 48)}),
+            "forward: sequence 1 has 25 tokens from position 0 on, the model has 24 positions");
+  EXPECT_EQ(message({.tokens = ids, .position = 22}),
+            "forward: sequence 1 has 3 tokens from position 22 on, the model has 24 positions");
   EXPECT_EQ(message({.tokens = ids, .position = std::size_t(-1)}),
-            "forward: sequence 1 has 3 tokens from position 18446744073709551615 on, the model has 40 positions");
+            "forward: sequence 1 has 3 tokens from position 18446744073709551615 on, the model has 24 positions");
 }
 
 TEST(EncoderPass, AWrongInputLeavesThePassUsable) {
