@@ -89,23 +89,24 @@ TEST(OlderEncoders, BuffersAndTiedDecodersAmongTheTensors) {
       });
     };
   };
-  expect_the_same("bert", with({"bert.embeddings.position_ids", "cls.predictions.decoder.weight",
-                                "cls.predictions.decoder.bias"}));
+  expect_the_same(
+      "bert", with({"bert.embeddings.position_ids", "cls.predictions.decoder.weight", "cls.predictions.decoder.bias"}));
   expect_the_same("bert-bf16", with({"embeddings.position_ids"}));
   expect_the_same("tinybert", with({"fit_denses.0.weight", "fit_denses.12.bias", "fit_dense.weight"}));
   expect_the_same("roberta",
                   with({"roberta.embeddings.position_ids", "lm_head.decoder.weight", "lm_head.decoder.bias"}));
   expect_the_same("distilbert", with({"vocab_projector.weight"}));
   expect_the_same("electra", with({"electra.embeddings.position_ids", "generator_lm_head.weight"}));
-  expect_the_same("albert", with({"albert.embeddings.position_ids", "predictions.decoder.weight",
-                                  "predictions.decoder.bias"}));
+  expect_the_same("albert",
+                  with({"albert.embeddings.position_ids", "predictions.decoder.weight", "predictions.decoder.bias"}));
   expect_the_same("mpnet", with({"mpnet.embeddings.position_ids", "lm_head.decoder.weight", "lm_head.decoder.bias"}));
 }
 
 TEST(OlderEncoders, ConfigsThatSayLess) {
   expect_the_same("bert", [](const EncoderCopy& copy) {
     copy.edit_config([](json& config) {
-      for (const char* key : {"layer_norm_eps", "type_vocab_size", "tie_word_embeddings", "id2label"}) config.erase(key);
+      for (const char* key : {"layer_norm_eps", "type_vocab_size", "tie_word_embeddings", "id2label"})
+        config.erase(key);
       config["position_embedding_type"] = "absolute";
       config["gradient_checkpointing"] = true;
       config["pooler_type"] = "first_token_transform";
