@@ -14,7 +14,7 @@ namespace {
 using namespace weft;
 using namespace weft_tests;
 
-constexpr std::size_t hidden = 26, width = 12, heads = 2, head_dim = 6, intermediate = 19;
+constexpr std::size_t heads = 2, head_dim = 6, width = heads * head_dim, hidden = 26, intermediate = 19;
 
 class BottleneckBlock : public testing::Test {
  protected:

@@ -15,7 +15,7 @@ namespace {
 using namespace weft;
 using namespace weft_tests;
 
-constexpr std::size_t hidden = 30, heads = 5, head_dim = 6, intermediate = 37;
+constexpr std::size_t heads = 5, head_dim = 6, hidden = heads * head_dim, intermediate = 37;
 constexpr double eps = 1e-5;
 
 EncoderLayerWeights random_layer() {

@@ -141,8 +141,10 @@ TEST_P(Encoders, HalfPrecisionComputesAlmostTheSame) {
   const Encoder model = load_encoder(encoder_fixture(GetParam()), {.weights = DType::bf16, .threads = 1});
   EncoderPass pass(model);
   const TensorView<const float, 2> last = pass.forward(reference.inputs());
-  const AnyTensor expected = reference.tensor("hidden_states." + std::to_string(model.config().layers));
-  EXPECT_LE(max_difference({last.data(), last.size()}, expected.elements<float>()), 0.2f);
+  const AnyTensor reference_last = reference.tensor("hidden_states." + std::to_string(model.config().layers));
+  const std::span<const float> expected = reference_last.elements<float>();
+  const float largest = max_difference(expected, std::vector<float>(expected.size()));
+  EXPECT_LE(max_difference({last.data(), last.size()}, expected), 0.05f * largest);
 }
 
 // -- Passes.
