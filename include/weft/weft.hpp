@@ -40,6 +40,8 @@
 #include <weft/generation/generator.hpp>
 #include <weft/generation/stop.hpp>
 #include <weft/layers/attention_block.hpp>
+#include <weft/layers/bottleneck_block.hpp>
+#include <weft/layers/encoder_block.hpp>
 #include <weft/layers/mlp.hpp>
 #include <weft/layers/moe.hpp>
 #include <weft/layers/norm.hpp>
@@ -54,12 +56,20 @@
 #include <weft/models/config_reader.hpp>
 #include <weft/models/decoder_config.hpp>
 #include <weft/models/decoder_pass.hpp>
+#include <weft/models/encoder.hpp>
+#include <weft/models/encoder_config.hpp>
+#include <weft/models/encoder_heads.hpp>
+#include <weft/models/encoder_pass.hpp>
+#include <weft/models/encoder_registry.hpp>
+#include <weft/models/encoder_weights.hpp>
 #include <weft/models/export_gguf.hpp>
 #include <weft/models/generation_config.hpp>
 #include <weft/models/kv_cache.hpp>
 #include <weft/models/load.hpp>
+#include <weft/models/load_encoder.hpp>
 #include <weft/models/load_options.hpp>
 #include <weft/models/registry.hpp>
+#include <weft/models/sentence_embedding.hpp>
 #include <weft/models/session.hpp>
 #include <weft/models/tensor_table.hpp>
 #include <weft/ops/activation.hpp>
@@ -77,6 +87,7 @@
 #include <weft/ops/multinomial.hpp>
 #include <weft/ops/quantize.hpp>
 #include <weft/ops/reduce.hpp>
+#include <weft/ops/relative_bias.hpp>
 #include <weft/ops/rms_norm.hpp>
 #include <weft/ops/rope.hpp>
 #include <weft/ops/soft_cap.hpp>

@@ -170,15 +170,15 @@ inline weft::CausalLM with_tokenizer(const weft::CausalLM& model, std::shared_pt
                          .kernels = &model.kernels()});
 }
 
-/// A copy of a fixture whose files a test may change.
-class CheckpointCopy {
+/// A copy of a directory whose files a test may change.
+class DirectoryCopy {
  public:
   using Tensors = std::vector<std::pair<std::string, weft::AnyTensor>>;
 
-  explicit CheckpointCopy(std::string_view name = "llama-mha") {
-    for (const auto& entry : std::filesystem::directory_iterator(fixture(name)))
+  explicit DirectoryCopy(const std::filesystem::path& original) {
+    for (const auto& entry : std::filesystem::directory_iterator(original))
       if (entry.path().filename() != "reference.safetensors")
-        std::filesystem::copy_file(entry.path(), path() / entry.path().filename());
+        std::filesystem::copy(entry.path(), path() / entry.path().filename(), std::filesystem::copy_options::recursive);
   }
 
   const std::filesystem::path& path() const noexcept { return directory_.path(); }
@@ -215,14 +215,20 @@ class CheckpointCopy {
     std::filesystem::rename(path() / "new.safetensors", path() / "model.safetensors");
   }
 
+ private:
+  TemporaryDirectory directory_;
+};
+
+/// A copy of a fixture whose files a test may change.
+class CheckpointCopy : public DirectoryCopy {
+ public:
+  explicit CheckpointCopy(std::string_view name = "llama-mha") : DirectoryCopy(fixture(name)) {}
+
   weft::CausalLM load(weft::LoadOptions options = {},
                       std::span<const weft::DecoderArchitecture* const> architectures = {}) const {
     if (options.threads == 0) options.threads = 1;
     return weft::load_causal_lm(path(), options, architectures);
   }
-
- private:
-  TemporaryDirectory directory_;
 };
 
 inline weft::AnyTensor& find_tensor(CheckpointCopy::Tensors& tensors, std::string_view name) {

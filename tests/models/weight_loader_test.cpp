@@ -70,12 +70,14 @@ class WeightLoader : public testing::Test {
                         .tensors = rows,
                         .ignored_keys = {},
                         .ignored_tensors = {},
-                        .prefix = "model."};
+                        .prefix = "model.",
+                        .stored_prefix = stored_prefix};
     return detail::WeightLoader(checkpoint, family, config, options, {}).load();
   }
 
   TemporaryDirectory directory;
   Config config;
+  std::string_view stored_prefix;
 };
 
 TEST_F(WeightLoader, PartsOfAFusedTensorLieWhereItLies) {
@@ -165,6 +167,58 @@ TEST_F(WeightLoader, NamesMayLackThePrefix) {
                 load({{"model.top", counting({2, 3})}, {"top", counting({2, 3})}}, rows);
               }),
               HasSubstr("tensor top: a made-up model with this config.json has no such tensor"));
+}
+
+TEST_F(WeightLoader, AFamilyMayStoreAnotherPrefix) {
+  const std::vector<Row> rows{{"model.top", "", top, is<2>, is<3>}};
+  stored_prefix = "other.";
+  EXPECT_TRUE(load({{"other.top", counting({2, 3})}}, rows).top);
+  EXPECT_TRUE(load({{"top", counting({2, 3})}}, rows).top);
+  EXPECT_THAT(message_of<FormatError>([&] {
+                load({{"model.top", counting({2, 3})}}, rows);
+              }),
+              HasSubstr("the tensor top is missing"));
+}
+
+TEST_F(WeightLoader, AnOptionalPartComesWithItsTensor) {
+  const auto again = slot<&Weights::again>;
+  const auto never = +[](const Config&, std::size_t) { return false; };
+  const std::vector<Row> rows{
+      {"model.top", "", top, is<2>, is<3>},
+      {.name = "model.again",
+       .gguf = "",
+       .slot = again,
+       .rows = is<1>,
+       .columns = is<3>,
+       .present = never,
+       .with = "model.key"},
+      {.name = "model.key", .gguf = "", .slot = bias, .rows = is<2>, .present = never, .with = "model.key"}};
+  EXPECT_FALSE(load({{"top", counting({2, 3})}}, rows).again);
+  for (const std::string prefix : {"", "model."})
+    EXPECT_TRUE(
+        load(
+            {{prefix + "top", counting({2, 3})}, {prefix + "again", counting({1, 3})}, {prefix + "key", counting({2})}},
+            rows)
+            .again);
+  EXPECT_THAT(message_of<FormatError>([&] {
+                load({{"model.top", counting({2, 3})}, {"model.key", counting({2})}}, rows);
+              }),
+              HasSubstr("the tensor model.again is missing"));
+  EXPECT_THAT(message_of<FormatError>([&] {
+                load({{"model.top", counting({2, 3})}, {"model.again", counting({1, 3})}}, rows);
+              }),
+              HasSubstr("tensor model.again: a made-up model with this config.json has no such tensor"));
+}
+
+TEST_F(WeightLoader, NormsMayBeCalledGammaAndBeta) {
+  const std::vector<Row> rows{{"h.{}.norm.weight", "", a, is<2>, is<3>}, {"h.{}.norm.bias", "", bias, is<2>}};
+  const Weights weights = load({{"h.0.norm.gamma", counting({2, 3})}, {"h.0.norm.beta", counting({2})}}, rows);
+  EXPECT_TRUE(weights.layers[0].a);
+  EXPECT_THAT(weights.layers[0].bias.elements(), ElementsAre(0, 1));
+  EXPECT_THAT(message_of<FormatError>([&] {
+                load({{"h.0.norm.weight", counting({2, 3})}}, rows);
+              }),
+              HasSubstr("the tensor h.0.norm.bias is missing"));
 }
 
 TEST_F(WeightLoader, ARepeatedTensorIsReadTwiceAndCountedOnce) {

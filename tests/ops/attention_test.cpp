@@ -65,6 +65,12 @@ std::vector<double> reference(const Q& q, const K& k, const K& v, const Attentio
         const double cap = static_cast<double>(p.soft_cap);
         if (cap != 0) score = cap * std::tanh(score / cap);
         if (!p.alibi_slopes.empty()) score += static_cast<double>(p.alibi_slopes[h]) * static_cast<double>(key - own);
+        if (!p.relative_bias.empty()) {
+          const auto each = static_cast<std::ptrdiff_t>(p.relative_bias.size() / q.extent(1));
+          const std::ptrdiff_t at = std::clamp<std::ptrdiff_t>(key - own + each / 2, 0, each - 1);
+          score +=
+              static_cast<double>(p.relative_bias[h * static_cast<std::size_t>(each) + static_cast<std::size_t>(at)]);
+        }
         scores[j] = score;
       }
       const double top = scores.empty() ? -HUGE_VAL : *std::max_element(scores.begin(), scores.end());
@@ -200,8 +206,23 @@ TEST_P(Attention, AddsAlibiAndCapsScores) {
   }
 }
 
+TEST_P(Attention, AddsABiasForEachDistance) {
+  for (const std::size_t radius : {0u, 3u, 90u, 300u}) {
+    const std::vector<float> bias = random_floats(4 * (2 * radius + 1), radius + 1, 3.f);
+    for (const std::size_t tokens : {1u, 20u, 130u})
+      for (const bool causal : {false, true}) {
+        AttentionParams params{
+            .scale = usual_scale(16), .causal = causal, .offset = 200 - tokens, .relative_bias = bias};
+        expect_reference(ctx, Inputs<>(tokens, 200, 4, 2, 16), params, 1e-5);
+        params.offset = 0;
+        expect_reference(ctx, Inputs<>(tokens, 200, 4, 4, 16), params, 1e-5);
+      }
+  }
+}
+
 TEST_P(Attention, BitsDoNotDependOnThreadsNorOnHowTokensAreDivided) {
   const std::vector<float> slopes{0.5f, 0.25f, 0.125f, 0.0625f, 0.03f, 0.01f};
+  const std::vector<float> bias = random_floats(6 * 41, 5, 2.f);
   ThreadPool two(2), three(3);
   const auto check = [&]<class T>(T) {
     constexpr std::size_t tokens = 130, before = 77;
@@ -209,7 +230,8 @@ TEST_P(Attention, BitsDoNotDependOnThreadsNorOnHowTokensAreDivided) {
     for (const AttentionParams& params :
          {AttentionParams{.scale = usual_scale(40), .offset = before},
           AttentionParams{.scale = usual_scale(40), .offset = before, .window = 50, .soft_cap = 3.f},
-          AttentionParams{.scale = usual_scale(40), .offset = before, .alibi_slopes = slopes}}) {
+          AttentionParams{.scale = usual_scale(40), .offset = before, .alibi_slopes = slopes},
+          AttentionParams{.scale = usual_scale(40), .offset = before, .relative_bias = bias}}) {
       const auto whole = run(ctx, in, params);
       for (ThreadPool* pool : {&two, &three}) {
         cpu::Context threaded = ctx;
@@ -468,6 +490,9 @@ TEST_P(Attention, WhatDoesNotFitIsAnError) {
   EXPECT_THROW(with([&](AttentionParams& p) { p.key_mask = mask.elements(); }), ShapeError);
   const std::vector<float> slopes(2);
   EXPECT_THROW(with([&](AttentionParams& p) { p.alibi_slopes = slopes; }), ShapeError);
+  const std::vector<float> biases(8);
+  EXPECT_THROW(with([&](AttentionParams& p) { p.relative_bias = biases; }), ShapeError) << "two for each head";
+  EXPECT_THROW(with([&](AttentionParams& p) { p.relative_bias = std::span(biases).first(7); }), ShapeError);
   Tensor<float, 3> scattered({3, 16, 4});
   EXPECT_THROW(attention(scattered.transpose(1, 2), k, v, out, params, ctx), ShapeError);
   EXPECT_THROW(attention(q, k, v, scattered.transpose(1, 2), params, ctx), ShapeError);

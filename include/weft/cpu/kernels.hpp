@@ -129,6 +129,9 @@ struct AttentionArgs {
   bool causal;
   const bool* key_mask;       // (keys); null: every key may be seen
   const float* alibi_slopes;  // (heads); null: none
+  // (heads, 2 * relative_radius + 1): what is added at each distance of key and token, clamped; null: none
+  const float* relative_bias;
+  std::size_t relative_radius;
 };
 
 /// The keys that a token sees are [attention_first_key, attention_last_key).

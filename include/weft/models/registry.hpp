@@ -2,8 +2,6 @@
 
 #include <array>
 #include <span>
-#include <string>
-#include <string_view>
 
 #include <weft/models/arch/bloom.hpp>
 #include <weft/models/arch/falcon.hpp>
@@ -31,25 +29,6 @@ inline constexpr std::array decoder_architectures{
     &arch::mpt,     &arch::olmo,     &arch::olmo2,     &arch::olmoe,  &arch::opt,       &arch::phi,
     &arch::phi3,    &arch::qwen2,    &arch::qwen2_moe, &arch::qwen3,  &arch::qwen3_moe, &arch::stablelm,
 };
-
-namespace detail {
-
-/// The architecture of a config.json's model_type, looked up among `own` first, then among `built_in`.
-template <class A>
-const A& find_among(const Json& config, std::span<const A* const> own, std::span<const A* const> built_in) {
-  const Json& type = config.at("model_type");
-  std::string known;
-  for (const std::span<const A* const> list : {own, built_in})
-    for (const A* architecture : list) {
-      if (architecture->model_type == type.as_string()) return *architecture;
-      known += known.empty() ? "" : ", ";
-      known += architecture->model_type;
-    }
-  raise<UnsupportedError>(type.location(), ": the model type \"", type.as_string(), "\" is not supported (", known,
-                          " are)");
-}
-
-}  // namespace detail
 
 /// The architecture of a model_type, looked up among `own` (the caller's) first. Throws UnsupportedError naming the
 /// file and what is known.

@@ -11,7 +11,9 @@
 #include <vector>
 
 #include <weft/core/any_tensor.hpp>
+#include <weft/core/error.hpp>
 #include <weft/core/tensor.hpp>
+#include <weft/formats/json_value.hpp>
 #include <weft/models/config_reader.hpp>
 
 // The tensor table: what a checkpoint of a family holds and where it goes, as data, for any kind of model.
@@ -45,12 +47,13 @@ struct TensorRow {
   Extent columns = nullptr;                                     ///< of matrices
   bool (*present)(const Config&, std::size_t layer) = nullptr;  ///< null: in every layer of every checkpoint
   Part part = {};
-  bool transposed = false;   ///< stored as (columns, rows), as by GPT-2's Conv1D; never in GGUF files
-  bool reshaped = false;     ///< stored in any shape of as many elements, as kernels of convolutions are
-  bool lookup = false;       ///< a table whose rows are looked up, not multiplied
-  bool repeated = false;     ///< a tensor that another row reads as well: the output head that is the embedding
-  Extent layers = nullptr;   ///< how many layers have it where the name has a "{}"; null: Config::layers
-  Extent experts = nullptr;  ///< null: it belongs to no expert. All experts in one tensor where the name has one "{}"
+  bool transposed = false;     ///< stored as (columns, rows), as by GPT-2's Conv1D; never in GGUF files
+  bool reshaped = false;       ///< stored in any shape of as many elements, as kernels of convolutions are
+  bool lookup = false;         ///< a table whose rows are looked up, not multiplied
+  bool repeated = false;       ///< a tensor that another row reads as well: the output head that is the embedding
+  Extent layers = nullptr;     ///< how many layers have it where the name has a "{}"; null: Config::layers
+  Extent experts = nullptr;    ///< null: it belongs to no expert. All experts in one tensor where the name has one "{}"
+  std::string_view with = {};  ///< of an optional part: there also where the checkpoint has the tensor of this name
 
   bool matrix() const noexcept { return slot.index() == 0; }
   bool per_layer() const noexcept { return name.find("{}") != std::string_view::npos; }
@@ -74,7 +77,8 @@ struct Architecture {
   std::span<const Row> tensors;
   std::span<const std::string_view> ignored_keys;     ///< config keys that do not change inference
   std::span<const std::string_view> ignored_tensors;  ///< names (with "{}") that a checkpoint may hold and nobody needs
-  std::string_view prefix = {};  ///< "model.": what names lack in checkpoints of the model without its head
+  std::string_view prefix = {};         ///< "model.": what names lack in checkpoints of the model without its head
+  std::string_view stored_prefix = {};  ///< what stands in place of `prefix` in its checkpoints; empty: that does
 };
 
 namespace detail {
@@ -101,6 +105,21 @@ inline bool matches_pattern(std::string_view name, std::string_view pattern) {
     name.remove_prefix(digits);
   }
   return name == pattern;
+}
+
+/// The architecture of a config.json's model_type, looked up among `own` first, then among `built_in`.
+template <class A>
+const A& find_among(const Json& config, std::span<const A* const> own, std::span<const A* const> built_in) {
+  const Json& type = config.at("model_type");
+  std::string known;
+  for (const std::span<const A* const> list : {own, built_in})
+    for (const A* architecture : list) {
+      if (architecture->model_type == type.as_string()) return *architecture;
+      known += known.empty() ? "" : ", ";
+      known += architecture->model_type;
+    }
+  raise<UnsupportedError>(type.location(), ": the model type \"", type.as_string(), "\" is not supported (", known,
+                          " are)");
 }
 
 template <class T>
@@ -162,4 +181,20 @@ std::size_t key_value(const Config& config) {
 }
 
 }  // namespace dim
+
+namespace arch {
+
+/// Several tables as one.
+template <class T, std::size_t... N>
+constexpr auto joined(const std::array<T, N>&... tables) {
+  std::array<T, (N + ...)> all{};
+  std::size_t at = 0;
+  const auto append = [&](const auto& table) {
+    for (const T& row : table) all[at++] = row;
+  };
+  (append(tables), ...);
+  return all;
+}
+
+}  // namespace arch
 }  // namespace weft::inline v0

@@ -103,28 +103,48 @@ class WeightLoader {
   /// A model saved without its head has no prefix in its names.
   void find_prefix() {
     const std::span<const std::string> names = checkpoint_.tensor_names();
-    headless_ = !gguf_ && !architecture_.prefix.empty() &&
-                std::none_of(names.begin(), names.end(),
-                             [&](const std::string& name) { return name.starts_with(architecture_.prefix); });
+    const std::string_view prefix =
+        architecture_.stored_prefix.empty() ? architecture_.prefix : architecture_.stored_prefix;
+    const bool headless = !gguf_ && std::none_of(names.begin(), names.end(),
+                                                 [&](const std::string& name) { return name.starts_with(prefix); });
+    prefix_ = headless ? std::string_view() : prefix;
   }
 
   /// The name in this checkpoint.
-  std::string_view pattern_of(std::string_view name) const {
-    return headless_ && name.starts_with(architecture_.prefix) ? name.substr(architecture_.prefix.size()) : name;
+  std::string pattern_of(std::string_view name) const {
+    if (!name.starts_with(architecture_.prefix)) return std::string(name);
+    return concat(prefix_, name.substr(architecture_.prefix.size()));
   }
-  std::string_view pattern_of(const Row& row) const { return gguf_ ? row.gguf : pattern_of(row.name); }
+  std::string pattern_of(const Row& row) const { return gguf_ ? std::string(row.gguf) : pattern_of(row.name); }
+
+  /// Checkpoints that were converted from TensorFlow may call the parameters of norms gamma and beta.
+  std::string stored_name(std::string name) const {
+    if (gguf_ || checkpoint_.contains(name)) return name;
+    constexpr std::array<std::array<std::string_view, 2>, 2> older{{{".weight", ".gamma"}, {".bias", ".beta"}}};
+    for (const auto& [ours, theirs] : older) {
+      if (!name.ends_with(ours)) continue;
+      std::string other = concat(std::string_view(name).substr(0, name.size() - ours.size()), theirs);
+      if (checkpoint_.contains(other)) return other;
+    }
+    return name;
+  }
+
+  bool has(const Row& row, std::size_t layer) const {
+    return !row.present || row.present(config_, layer) ||
+           (!row.with.empty() && checkpoint_.contains(pattern_of(row.with)));
+  }
 
   /// Calls f(row, index, name) for every tensor of the table.
   template <class F>
   void for_each_row(F&& f) const {
     for (const Row& row : architecture_.tensors) {
-      const std::string_view pattern = pattern_of(row);
+      const std::string pattern = pattern_of(row);
       if (pattern.empty()) continue;
       for (std::size_t layer = 0; layer < row.layer_count(config_); ++layer) {
-        if (row.present && !row.present(config_, layer)) continue;
+        if (!has(row, layer)) continue;
         for (std::size_t expert = 0; expert < row.expert_count(config_); ++expert) {
           const TensorIndex index{layer, expert};
-          f(row, index, tensor_name(pattern, index));
+          f(row, index, stored_name(tensor_name(pattern, index)));
         }
       }
     }
@@ -174,7 +194,7 @@ class WeightLoader {
     if (options_.stop.stop_requested()) raise<Cancelled>("loading was stopped before ", tensor);
     AnyTensor stored = checkpoint_.tensor(tensor);
     const Shape shape = stored_shape(row);
-    const std::string_view pattern = pattern_of(row);
+    const std::string pattern = pattern_of(row);
     const bool stacked = row.experts && pattern.find("{}") == pattern.rfind("{}");
     Shape expected = stacked ? Shape{row.experts(config_)} : Shape{};
     for (const std::size_t extent : shape) expected.push_back(extent);
@@ -243,8 +263,8 @@ class WeightLoader {
   const LoadOptions& options_;
   cpu::Context ctx_;
   bool gguf_;
-  bool headless_ = false;
-  std::size_t total_ = 0;  // bytes of the tensors that are read
+  std::string_view prefix_;  // what this checkpoint has in place of the architecture's
+  std::size_t total_ = 0;    // bytes of the tensors that are read
   std::size_t done_ = 0;
 };
 

@@ -23,6 +23,9 @@ struct AttentionParams {
   float soft_cap = 0.f;                      ///< score = cap * tanh(score / cap); 0: none
   std::span<const bool> key_mask = {};       ///< (keys): false hides a key, as padding; empty: all visible
   std::span<const float> alibi_slopes = {};  ///< (heads): slope * (key - position) is added; empty: none
+  /// (heads, 2 * radius + 1): what is added where key - position is -radius .. radius, beyond that what is added at the
+  /// nearer end; empty: none. relative_bias() makes it of a table of buckets.
+  std::span<const float> relative_bias = {};
 };
 
 /// What holds keys and values of type K: K itself, the bytes of blocks.
@@ -70,6 +73,10 @@ void check_attention(const AttentionSequence<K>& s) {
   if (!params.key_mask.empty()) require_extent("attention", "the key mask", params.key_mask.size(), s.k.extent(0));
   if (!params.alibi_slopes.empty())
     require_extent("attention", "the number of ALiBi slopes", params.alibi_slopes.size(), s.q.extent(1));
+  if (!params.relative_bias.empty() && (s.q.extent(1) == 0 || params.relative_bias.size() % s.q.extent(1) != 0 ||
+                                        params.relative_bias.size() / s.q.extent(1) % 2 == 0))
+    raise<ShapeError>("attention: ", params.relative_bias.size(), " relative biases for ", s.q.extent(1),
+                      " heads, expected an odd number of them for each");
 }
 
 template <class K>
@@ -110,7 +117,9 @@ cpu::AttentionArgs attention_args(const AttentionSequence<K>& s) {
           .window = s.params.window,
           .causal = s.params.causal,
           .key_mask = s.params.key_mask.empty() ? nullptr : s.params.key_mask.data(),
-          .alibi_slopes = s.params.alibi_slopes.empty() ? nullptr : s.params.alibi_slopes.data()};
+          .alibi_slopes = s.params.alibi_slopes.empty() ? nullptr : s.params.alibi_slopes.data(),
+          .relative_bias = s.params.relative_bias.empty() ? nullptr : s.params.relative_bias.data(),
+          .relative_radius = s.params.relative_bias.empty() ? 0 : s.params.relative_bias.size() / s.q.extent(1) / 2};
 }
 
 /// How the attention of one sequence is divided: tiles of tokens for every key/value head, and, where one tile holds
@@ -256,7 +265,8 @@ void attention(std::span<const AttentionSequence<K>> sequences, const cpu::Conte
 /// Scaled dot-product attention, Vaswani et al. 2017 (arXiv:1706.03762), equation 1, with grouped key/value heads
 /// (Ainslie et al. 2023, arXiv:2305.13245):
 ///   out[t, h] = sum_j softmax_j(f(scale * q[t, h] . k[j, h / group])) v[j, h / group]
-/// over the keys j that token t may see, f being soft cap and ALiBi. A token that sees no key gets zeros.
+/// over the keys j that token t may see, f being soft cap, ALiBi and relative bias. A token that sees no key gets
+/// zeros.
 ///
 /// q, out: (tokens, heads, head_dim) float. k, v: (keys, kv_heads, head_dim) float, half or bfloat16, or, for
 /// attention<BlockQ8_0>, (keys, kv_heads, head_dim / 32 * 34) the bytes of blocks, any strides with contiguous heads: a

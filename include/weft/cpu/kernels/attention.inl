@@ -74,17 +74,29 @@ struct VisibleKeys {
   std::size_t last;
 };
 
-/// Soft cap, ALiBi (a slope for each key's distance from the query, which is `query` keys after the block's first) and
-/// the hidden keys of one row of scores.
-inline void shape_scores(const AttentionArgs& a, std::size_t block, VisibleKeys keys, float query, float slope,
-                         float* scores) noexcept {
+/// What is added to the scores of one head at each distance of a key from the query.
+struct DistanceBias {
+  float slope;         // ALiBi's; 0: none
+  const float* table;  // of the distances -relative_radius .. relative_radius; null: none
+};
+
+/// Soft cap, biases (the query is `query` keys after the block's first) and the hidden keys of one row of scores.
+inline void shape_scores(const AttentionArgs& a, std::size_t block, VisibleKeys keys, std::ptrdiff_t query,
+                         const DistanceBias& bias, float* scores) noexcept {
   const float lowest = -std::numeric_limits<float>::infinity();
   if (a.soft_cap != 0.f)
     for (std::size_t j = 0; j < attention_block; j += width)
       store(scores + j, soft_capped(load(scores + j), a.soft_cap));
-  if (slope != 0.f)
+  if (bias.slope != 0.f)
     for (std::size_t j = 0; j < attention_block; ++j)
-      scores[j] = std::fma(slope, static_cast<float>(j) - query, scores[j]);
+      scores[j] = std::fma(bias.slope, static_cast<float>(j) - static_cast<float>(query), scores[j]);
+  if (bias.table) {
+    const auto radius = static_cast<std::ptrdiff_t>(a.relative_radius);
+    for (std::size_t j = 0; j < attention_block; ++j) {
+      const std::ptrdiff_t distance = static_cast<std::ptrdiff_t>(j) - query;
+      scores[j] += bias.table[radius + (distance < -radius ? -radius : distance > radius ? radius : distance)];
+    }
+  }
   const auto hide = [&](std::size_t first, std::size_t last) noexcept {
     for (; first < last && first % width != 0; ++first) scores[first] = lowest;
     for (; first + width <= last; first += width) store(scores + first, set(lowest));
@@ -337,7 +349,7 @@ class AttentionRows {
     }
   }
 
-  /// Soft cap, ALiBi and hidden keys for the scores (rows, attention_block) of the keys from `block` on.
+  /// Soft cap, biases and hidden keys for the scores (rows, attention_block) of the keys from `block` on.
   void shape(std::size_t block, float* scores) const noexcept {
     const auto clamped = [&](std::size_t key) noexcept {
       return key <= block ? 0 : key - block < attention_block ? key - block : attention_block;
@@ -346,11 +358,15 @@ class AttentionRows {
       const std::size_t token = token_of(row);
       const std::size_t first = clamped(first_key(token));
       const std::size_t last = clamped(last_key(token));
-      const float slope = a_.alibi_slopes ? a_.alibi_slopes[head_of(row)] : 0.f;
-      const bool plain = first == 0 && last == attention_block && slope == 0.f && a_.soft_cap == 0.f && !a_.key_mask;
+      const std::size_t head = head_of(row);
+      const DistanceBias bias{
+          .slope = a_.alibi_slopes ? a_.alibi_slopes[head] : 0.f,
+          .table = a_.relative_bias ? a_.relative_bias + head * (2 * a_.relative_radius + 1) : nullptr};
+      const bool plain = first == 0 && last == attention_block && bias.slope == 0.f && !bias.table &&
+                         a_.soft_cap == 0.f && !a_.key_mask;
       if (!plain)
         shape_scores(a_, block, {first, last > first ? last : first},
-                     static_cast<float>(a_.offset + token) - static_cast<float>(block), slope,
+                     static_cast<std::ptrdiff_t>(a_.offset + token) - static_cast<std::ptrdiff_t>(block), bias,
                      scores + row * attention_block);
     }
   }

@@ -99,18 +99,6 @@ inline bool mlp_norm(const DecoderConfig& c, std::size_t) { return c.form != Blo
 
 }  // namespace has
 
-/// Several tables as one.
-template <class T, std::size_t... N>
-constexpr auto joined(const std::array<T, N>&... tables) {
-  std::array<T, (N + ...)> all{};
-  std::size_t at = 0;
-  const auto append = [&](const auto& table) {
-    for (const T& row : table) all[at++] = row;
-  };
-  (append(tables), ...);
-  return all;
-}
-
 /// The embedding and the output head, which may be the embedding.
 constexpr std::array<DecoderRow, 3> token_rows(std::string_view embedding, std::string_view output) {
   return {{{.name = embedding,

@@ -1,0 +1,73 @@
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include <weft/core/thread_pool.hpp>
+#include <weft/cpu/context.hpp>
+#include <weft/models/encoder_weights.hpp>
+#include <weft/models/sentence_embedding.hpp>
+#include <weft/tokenizers/tokenizer.hpp>
+
+namespace weft::inline v0 {
+
+/// A loaded encoder with the heads of its checkpoint: immutable, shared freely between threads, cheap to copy (copies
+/// share the weights). What changes while it runs lives in an EncoderPass.
+class Encoder {
+ public:
+  /// What load_encoder() puts together.
+  struct Parts {
+    std::string model_type;
+    std::string source;  ///< where it came from, for messages
+    EncoderConfig config{};
+    EncoderWeights weights{};
+    std::optional<SentenceEmbedding> sentence{};
+    std::shared_ptr<const Tokenizer> tokenizer{};
+    std::shared_ptr<Executor> executor = std::make_shared<SerialExecutor>();
+    Compute compute = Compute::native;
+    const cpu::Kernels* kernels = &cpu::best_kernels();
+  };
+
+  explicit Encoder(Parts parts) : parts_(std::make_shared<const Parts>(std::move(parts))) {}
+
+  const std::string& model_type() const noexcept { return parts_->model_type; }
+  const std::string& source() const noexcept { return parts_->source; }
+  const EncoderConfig& config() const noexcept { return parts_->config; }
+  const EncoderWeights& weights() const noexcept { return parts_->weights; }
+  /// How sentences become vectors, where the checkpoint says so (modules.json of sentence-transformers).
+  const std::optional<SentenceEmbedding>& sentence() const noexcept { return parts_->sentence; }
+  bool has_tokenizer() const noexcept { return parts_->tokenizer != nullptr; }
+  /// Throws TokenizerError where the checkpoint has none.
+  const Tokenizer& tokenizer() const {
+    if (!parts_->tokenizer) raise<TokenizerError>(parts_->source, ": the checkpoint was loaded without a tokenizer");
+    return *parts_->tokenizer;
+  }
+  Executor& executor() const noexcept { return *parts_->executor; }
+  Compute compute() const noexcept { return parts_->compute; }
+  const cpu::Kernels& kernels() const noexcept { return *parts_->kernels; }
+
+  /// Numbers of weights; the decoder of masked words, which is the embedding, counts once.
+  std::size_t parameters() const {
+    std::size_t count = 0;
+    for_each_weight(weights(), [&](const auto& weight) { count += weight.size(); });
+    return count;
+  }
+
+  /// A few lines of text: family, sizes, number of parameters.
+  std::string describe() const {
+    const EncoderConfig& c = config();
+    return detail::concat(source(), ": ", model_type(), ", ", parameters(), " parameters (",
+                          name(weights().embedding.dtype()), ")\n", "  layers ", c.layers, ", hidden ", c.hidden,
+                          ", intermediate ", c.intermediate, ", heads ", c.heads, ", head_dim ", c.head_dim, ", vocab ",
+                          c.vocab, ", context ", c.context, "\n", "  kernels ", kernels().name, ", threads ",
+                          executor().concurrency(), "\n");
+  }
+
+ private:
+  std::shared_ptr<const Parts> parts_;
+};
+
+}  // namespace weft::inline v0

@@ -1,0 +1,90 @@
+#pragma once
+
+#include <cmath>
+#include <cstddef>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <weft/layers/encoder_block.hpp>
+#include <weft/ops/relative_bias.hpp>
+
+namespace weft::inline v0 {
+
+/// What the reference implementation calls the modules whose outputs taps see. The characters must outlive the model.
+struct EncoderModules {
+  std::string_view embedding = "bert.embeddings";  ///< what enters the first layer
+  std::string_view layer = "bert.encoder.layer.{}";
+  std::string_view attention = "attention.output.dense";  ///< inside a layer, before the residual, as mlp
+  std::string_view mlp = "output.dense";
+};
+
+/// What a checkpoint was trained for, as its "architectures" say.
+enum class EncoderTask : unsigned char {
+  none,                     ///< hidden states, embeddings
+  masked_word,              ///< ...ForMaskedLM
+  pretraining,              ///< ...ForPreTraining: masked words and sentence pairs, or, for ELECTRA, replaced words
+  next_sentence,            ///< ...ForNextSentencePrediction
+  sequence_classification,  ///< ...ForSequenceClassification
+  token_classification,     ///< ...ForTokenClassification
+  question_answering,       ///< ...ForQuestionAnswering
+};
+
+/// The activations of heads: those of the layers, and tanh.
+enum class HeadActivation : unsigned char { tanh, relu, gelu, gelu_tanh, silu };
+
+/// The sizes and choices of an encoder, in the words of the field. Fields beyond the sizes have neutral values that
+/// change nothing.
+struct EncoderConfig {
+  std::size_t vocab = 0;
+  std::size_t hidden = 0;
+  std::size_t intermediate = 0;
+  std::size_t layers = 0;
+  std::size_t heads = 0;
+  std::size_t head_dim = 0;
+  std::size_t context = 0;    ///< positions the model was made for
+  std::size_t embedding = 0;  ///< width of the tables of embeddings; where it is not `hidden`, a projection follows
+
+  EncoderForm form = EncoderForm::post_norm;
+  float norm_eps = 0.f;
+  Activation activation = Activation::gelu;
+  std::size_t layer_groups = 0;  ///< so many layers have weights, each is run layers / layer_groups times; 0: all have
+  bool projected = false;        ///< a projection follows the embedding although the widths are equal
+
+  // Layers with a bottleneck (bottleneck_block).
+  std::size_t bottleneck = 0;    ///< its width; 0: layers have none
+  std::size_t feed_forward = 0;  ///< feed-forward layers before the last
+  bool trigrams = false;         ///< the projection takes the embeddings of the next, this and the previous token
+
+  // Positions and segments.
+  std::size_t position_rows = 0;    ///< rows of the table of learned positions
+  std::size_t position_offset = 0;  ///< the row of position 0
+  std::size_t token_types = 0;      ///< rows of the table of token types (segments); 0: there is none
+  bool relative_bias = false;       ///< biases of scores in buckets of distances, the same in every layer
+  RelativeBuckets buckets{};
+
+  // Heads.
+  EncoderTask task = EncoderTask::none;
+  std::size_t classes = 2;
+  std::vector<std::string> labels{};                          ///< (classes) their names, where the config has them
+  bool plain_pooler = false;                                  ///< what the pooler makes is the first token as it is
+  HeadActivation pooler_activation = HeadActivation::tanh;    ///< of the first token before sequences are classified
+  HeadActivation masked_activation = HeadActivation::gelu;    ///< of the transform before words are predicted
+  HeadActivation replaced_activation = HeadActivation::gelu;  ///< of ELECTRA's discriminator
+
+  EncoderModules modules{};
+
+  std::size_t query() const noexcept { return heads * head_dim; }
+  std::size_t key_value() const noexcept { return query(); }
+  bool has_projection() const noexcept { return projected || embedding != hidden; }
+  /// The width of the tables of positions and token types.
+  std::size_t added_width() const noexcept { return trigrams ? hidden : embedding; }
+  std::size_t weighted_layers() const noexcept { return layer_groups ? layer_groups : layers; }
+  /// Which weights a layer has.
+  std::size_t weights_of(std::size_t layer) const noexcept {
+    return layer_groups ? layer * layer_groups / layers : layer;
+  }
+  float score_scale() const noexcept { return 1.f / std::sqrt(static_cast<float>(head_dim)); }
+};
+
+}  // namespace weft::inline v0

@@ -1,0 +1,146 @@
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <cstddef>
+#include <filesystem>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <system_error>
+
+#include <weft/core/tensor_view.hpp>
+#include <weft/formats/json.hpp>
+#include <weft/models/config_reader.hpp>
+
+namespace weft::inline v0 {
+
+/// How the hidden states of a sequence's tokens become one vector.
+enum class Pooling : unsigned char {
+  first,          ///< that of the first token
+  mean,           ///< sum over t / tokens
+  max,            ///< the largest of each element
+  mean_sqrt,      ///< sum over t / sqrt(tokens)
+  weighted_mean,  ///< sum over t of (t + 1) x[t] / sum over t of (t + 1)
+  last,           ///< that of the last token
+};
+
+/// How a sentence becomes one vector.
+struct SentenceEmbedding {
+  Pooling pooling = Pooling::mean;
+  bool normalize = false;  ///< divide by max(its length, 1e-12)
+};
+
+/// y = the vector of one sequence. x: (tokens, hidden), at least one token; y: (hidden). Throws ShapeError.
+inline void sentence_embedding(TensorView<const float, 2> x, const SentenceEmbedding& params, std::span<float> y) {
+  const std::size_t tokens = x.extent(0);
+  detail::require_extent("sentence_embedding", "y", y.size(), x.extent(1));
+  if (tokens == 0) raise<ShapeError>("sentence_embedding: there are no tokens");
+  const auto row = [&](std::size_t t) { return x.data() + t * x.stride(0); };
+  const auto weighted_sum = [&](auto weight) {
+    std::fill(y.begin(), y.end(), 0.f);
+    for (std::size_t t = 0; t < tokens; ++t)
+      for (std::size_t i = 0; i < y.size(); ++i) y[i] += weight(t) * row(t)[i];
+  };
+  const auto count = static_cast<float>(tokens);
+  switch (params.pooling) {
+    case Pooling::first: std::copy_n(row(0), y.size(), y.begin()); break;
+    case Pooling::last: std::copy_n(row(tokens - 1), y.size(), y.begin()); break;
+    case Pooling::mean: weighted_sum([&](std::size_t) { return 1.f / count; }); break;
+    case Pooling::mean_sqrt: weighted_sum([&](std::size_t) { return 1.f / std::sqrt(count); }); break;
+    case Pooling::weighted_mean:
+      weighted_sum([&](std::size_t t) { return static_cast<float>(t + 1) / (count * (count + 1.f) / 2.f); });
+      break;
+    case Pooling::max:
+      std::copy_n(row(0), y.size(), y.begin());
+      for (std::size_t t = 1; t < tokens; ++t)
+        for (std::size_t i = 0; i < y.size(); ++i) y[i] = std::max(y[i], row(t)[i]);
+      break;
+  }
+  if (!params.normalize) return;
+  double squares = 0.0;
+  for (const float value : y) squares += static_cast<double>(value) * static_cast<double>(value);
+  const float length = std::max(static_cast<float>(std::sqrt(squares)), 1e-12f);
+  for (float& value : y) value /= length;
+}
+
+/// What modules.json of sentence-transformers says: which folder holds the transformer, and what becomes of its output.
+struct SentenceModules {
+  std::filesystem::path transformer;
+  SentenceEmbedding embedding{};
+  std::size_t width = 0;  ///< of the transformer's output; 0: not stated
+  std::string source;     ///< the configuration of the pooling, for messages
+};
+
+namespace detail {
+
+/// The folder of a module, inside `directory`.
+inline std::filesystem::path module_folder(const std::filesystem::path& directory, const Json& path) {
+  const std::string_view name = path.as_string();
+  if (name == "." || name == ".." || name.find_first_of(std::string_view("/\\\0", 3)) != name.npos)
+    raise<FormatError>(path.location(), ": expected the name of a folder in the same directory, found \"", name, "\"");
+  return name.empty() ? directory : directory / name;
+}
+
+/// The one kind of pooling that is chosen, as a flag of its own or by its name.
+inline Pooling read_pooling(ConfigReader& config) {
+  struct Kind {
+    std::string_view name, flag;
+    Pooling pooling;
+  };
+  constexpr auto kinds = std::to_array<Kind>({
+      {"cls", "pooling_mode_cls_token", Pooling::first},
+      {"mean", "pooling_mode_mean_tokens", Pooling::mean},
+      {"max", "pooling_mode_max_tokens", Pooling::max},
+      {"mean_sqrt_len_tokens", "pooling_mode_mean_sqrt_len_tokens", Pooling::mean_sqrt},
+      {"weightedmean", "pooling_mode_weightedmean_tokens", Pooling::weighted_mean},
+      {"lasttoken", "pooling_mode_lasttoken", Pooling::last},
+  });
+  const std::string_view name = config.text_or("pooling_mode", "");
+  std::optional<Pooling> found;
+  for (const Kind& kind : kinds) {
+    if (!config.flag_or(kind.flag, false) && name != kind.name) continue;
+    if (found)
+      raise<UnsupportedError>(config.object().location(), ": several kinds of pooling at once are not supported");
+    found = kind.pooling;
+  }
+  if (!found) raise<UnsupportedError>(config.object().location(), ": there is no kind of pooling that is supported");
+  return *found;
+}
+
+}  // namespace detail
+
+/// modules.json of a sentence-transformers directory with what it names; null where there is none. Throws FormatError
+/// for files that are missing or malformed, UnsupportedError for modules other than a transformer, pooling and
+/// normalisation in this order.
+inline std::optional<SentenceModules> read_sentence_modules(const std::filesystem::path& directory) {
+  std::error_code ignored;
+  const std::filesystem::path file = directory / "modules.json";
+  if (!std::filesystem::exists(file, ignored)) return std::nullopt;
+  const Json modules = parse_json_file(file.string());
+  constexpr std::array<std::string_view, 3> order{"Transformer", "Pooling", "Normalize"};
+  SentenceModules result;
+  for (std::size_t i = 0; i < modules.as_array().size() || i < 2; ++i) {
+    const Json& type = modules.at(i).at("type");
+    std::string_view name = type.as_string();
+    name.remove_prefix(name.rfind('.') + 1);
+    if (i >= order.size() || name != order[i])
+      raise<UnsupportedError>(type.location(), ": the module \"", type.as_string(),
+                              "\" is not supported here (Transformer, Pooling and Normalize in this order are)");
+    if (i == 0) result.transformer = detail::module_folder(directory, modules.at(i).at("path"));
+    if (i == 2) result.embedding.normalize = true;
+    if (i != 1) continue;
+    const std::filesystem::path pooling = detail::module_folder(directory, modules.at(i).at("path")) / "config.json";
+    ConfigReader config(parse_json_file(pooling.string()));
+    result.embedding.pooling = detail::read_pooling(config);
+    result.width = config.positive_or("word_embedding_dimension", 0);
+    result.width = config.positive_or("embedding_dimension", result.width);
+    result.source = pooling.string();
+    config.finish(std::to_array<std::string_view>({"include_prompt"}));
+  }
+  return result;
+}
+
+}  // namespace weft::inline v0

@@ -1,0 +1,169 @@
+#include <weft/models/encoder_registry.hpp>
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <set>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include <weft/formats/json.hpp>
+
+#include "encoder_fixtures.hpp"
+
+namespace {
+
+using namespace weft;
+using namespace weft_tests;
+
+/// Reads a config as load_encoder() does.
+EncoderConfig read(const std::string& text) {
+  const Json config = parse_json(text, "config.json");
+  const EncoderArchitecture& architecture = find_encoder(config);
+  ConfigReader reader(config);
+  EncoderConfig result = architecture.read_config(reader);
+  reader.finish(architecture.ignored_keys);
+  return result;
+}
+
+TEST(EncoderRegistry, EveryFamilyIsWholeAndHasAFixture) {
+  std::set<std::string> built;
+  for (const std::string& name : encoder_fixture_names())
+    built.insert(nlohmann::json::parse(read_file(encoder_fixture(name) / "config.json"))["model_type"]);
+  std::set<std::string_view> types;
+  for (const EncoderArchitecture* architecture : encoder_architectures) {
+    EXPECT_TRUE(types.insert(architecture->model_type).second) << architecture->model_type;
+    EXPECT_NE(architecture->read_config, nullptr);
+    EXPECT_FALSE(architecture->tensors.empty());
+    EXPECT_TRUE(built.contains(std::string(architecture->model_type))) << architecture->model_type;
+  }
+  EXPECT_EQ(built.size(), types.size());
+}
+
+TEST(EncoderRegistry, TheCallersOwnComeFirst) {
+  static constexpr EncoderArchitecture mine{
+      .model_type = "bert", .read_config = arch::read_bert, .tensors = {}, .ignored_keys = {}, .ignored_tensors = {}};
+  static constexpr std::array<const EncoderArchitecture*, 1> own{&mine};
+  const Json bert = parse_json(R"({"model_type": "bert"})", "config.json");
+  EXPECT_EQ(&find_encoder(bert, own), &mine);
+  EXPECT_EQ(&find_encoder(bert), &arch::bert);
+  const Json other = parse_json(R"({"model_type": "llama"})", "config.json");
+  EXPECT_EQ(message_of<UnsupportedError>([&] {
+              find_encoder(other);
+            }).find("config.json: model_type (byte 22): the model type \"llama\" is not supported (albert, bert, "),
+            0u);
+}
+
+// -- Every family by its fixtures.
+
+class EncoderFamilies : public testing::TestWithParam<std::string> {
+ protected:
+  nlohmann::json config = nlohmann::json::parse(read_file(encoder_fixture(GetParam()) / "config.json"));
+};
+
+TEST_P(EncoderFamilies, EveryStoredElementIsOneWeight) {
+  const Encoder model = load_encoder(encoder_fixture(GetParam()), {.threads = 1});
+  const SafetensorsFile file(encoder_fixture(GetParam()) / "model.safetensors");
+  std::size_t elements = 0;
+  for (const WeightsEntry& entry : file.entries()) elements += file.tensor(entry.name).size();
+  EXPECT_EQ(model.parameters(), elements);
+}
+
+// But for those by which an optional part is known.
+TEST_P(EncoderFamilies, AnyMissingTensorIsNamed) {
+  const SafetensorsFile file(encoder_fixture(GetParam()) / "model.safetensors");
+  const bool base = config["architectures"][0].get<std::string>().ends_with("Model");
+  for (const WeightsEntry& entry : file.entries()) {
+    const EncoderCopy copy(GetParam());
+    copy.edit_tensors([&](DirectoryCopy::Tensors& tensors) {
+      std::erase_if(tensors, [&](const auto& tensor) { return tensor.first == entry.name; });
+    });
+    const bool key = base && entry.name.starts_with("pooler.") && entry.name.ends_with("weight");
+    EXPECT_EQ(message_of<FormatError>([&] { copy.load(); }),
+              key ? copy.file("model.safetensors") + ": tensor " + entry.name.substr(0, entry.name.size() - 6) +
+                        "bias: a " + config["model_type"].get<std::string>() +
+                        " model with this config.json has no such tensor"
+                  : copy.path().string() + ": the tensor " + entry.name + " is missing");
+  }
+}
+
+TEST_P(EncoderFamilies, AnyTensorOfAnotherShapeIsNamed) {
+  const EncoderCopy copy(GetParam());
+  DirectoryCopy::Tensors kept;
+  copy.edit_tensors([&](DirectoryCopy::Tensors& tensors) { kept = tensors; });
+  for (std::size_t i = 0; i < kept.size(); ++i) {
+    Shape shape{kept[i].second.extent(0) + 1};
+    for (std::size_t d = 1; d < kept[i].second.rank(); ++d) shape.push_back(kept[i].second.extent(d));
+    copy.edit_tensors([&](DirectoryCopy::Tensors& tensors) {
+      tensors = kept;
+      tensors[i].second = zeros(DType::f16, shape);
+    });
+    EXPECT_NE(message_of<ConfigError>([&] { copy.load(); }).find("tensor " + kept[i].first + " has shape "),
+              std::string::npos)
+        << kept[i].first;
+  }
+}
+
+TEST_P(EncoderFamilies, RefuseTensorsThatNobodyKnows) {
+  const EncoderCopy copy(GetParam());
+  copy.edit_tensors(
+      [](DirectoryCopy::Tensors& tensors) { tensors.emplace_back("no.such.tensor", zeros(DType::f32, {2})); });
+  EXPECT_NE(message_of<FormatError>([&] { copy.load(); }).find("tensor no.such.tensor: a "), std::string::npos);
+}
+
+TEST_P(EncoderFamilies, RefuseKeysAndValuesThatNobodyKnows) {
+  const auto refused = [&](const char* key, const nlohmann::json& value) {
+    nlohmann::json changed = config;
+    changed[key] = value;
+    return message_of<UnsupportedError>([&] { read(changed.dump()); });
+  };
+  for (const nlohmann::json& value : {nlohmann::json(0.5), nlohmann::json("some"), nlohmann::json({1})})
+    EXPECT_NE(refused("no_such_key", value).find("no_such_key"), std::string::npos);
+  EXPECT_NE(refused("quantization_config", {{"quant_method", "gptq"}}).find("quantization_config"), std::string::npos);
+  EXPECT_NE(refused("is_decoder", true).find("is_decoder"), std::string::npos);
+  EXPECT_NE(refused("position_embedding_type", "relative_key").find("\"relative_key\""), std::string::npos);
+  EXPECT_NE(refused("tie_word_embeddings", false).find("is not the embedding"), std::string::npos);
+  EXPECT_NE(refused("architectures", {"OddForMultipleChoice"}).find("\"OddForMultipleChoice\""), std::string::npos);
+  const char* activation = config.contains("hidden_act") ? "hidden_act" : "activation";
+  EXPECT_NE(refused(activation, "xielu").find("the activation \"xielu\" is not supported"), std::string::npos);
+}
+
+// Whatever stands under a key, the answer is a config or an error of ours that names the file.
+TEST_P(EncoderFamilies, SurviveAnyValueOfAnyKey) {
+  const std::vector<nlohmann::json> values{
+      nullptr, -1, 0, 1, 3, 1.5, std::int64_t{1} << 40, "", "x", true, {}, {1}, nlohmann::json::object({{"a", 1}})};
+  for (const auto& item : config.items()) {
+    const std::string& key = item.key();
+    nlohmann::json changed = config;
+    changed.erase(key);
+    const auto attempt = [&] {
+      try {
+        const EncoderConfig c = read(changed.dump());
+        EXPECT_GT(c.vocab * c.hidden * c.embedding * c.layers * c.heads * c.head_dim * c.context, 0u) << key;
+      } catch (const Error& error) {
+        EXPECT_EQ(std::string_view(error.what()).substr(0, 11), "config.json") << error.what();
+      }
+    };
+    attempt();
+    for (const nlohmann::json& value : values) {
+      changed[key] = value;
+      attempt();
+    }
+  }
+}
+
+TEST_P(EncoderFamilies, SizesMustBeThere) {
+  for (const char* keys : {"vocab_size", "hidden_size dim", "num_hidden_layers n_layers", "num_attention_heads n_heads",
+                           "intermediate_size hidden_dim", "max_position_embeddings"}) {
+    nlohmann::json changed = config;
+    std::istringstream words(keys);
+    for (std::string key; words >> key;) changed.erase(key);
+    EXPECT_NE(message_of<ConfigError>([&] { read(changed.dump()); }).find("is missing"), std::string::npos) << keys;
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Fixtures, EncoderFamilies, testing::ValuesIn(encoder_fixture_names()),
+                         [](const auto& name_of) { return test_name(name_of.param); });
+
+}  // namespace
