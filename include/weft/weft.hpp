@@ -39,6 +39,7 @@
 #include <weft/formats/zip.hpp>
 #include <weft/generation/generator.hpp>
 #include <weft/generation/stop.hpp>
+#include <weft/layers/adapted_rows.hpp>
 #include <weft/layers/attention_block.hpp>
 #include <weft/layers/bottleneck_block.hpp>
 #include <weft/layers/encoder_block.hpp>
@@ -48,6 +49,9 @@
 #include <weft/layers/tap.hpp>
 #include <weft/layers/transformer_block.hpp>
 #include <weft/metrics/perplexity.hpp>
+#include <weft/models/adapter.hpp>
+#include <weft/models/adapter_builder.hpp>
+#include <weft/models/adapter_config.hpp>
 #include <weft/models/arch/common.hpp>
 #include <weft/models/arch/llama.hpp>
 #include <weft/models/architecture.hpp>
@@ -66,8 +70,13 @@
 #include <weft/models/generation_config.hpp>
 #include <weft/models/kv_cache.hpp>
 #include <weft/models/load.hpp>
+#include <weft/models/load_adapter.hpp>
 #include <weft/models/load_encoder.hpp>
 #include <weft/models/load_options.hpp>
+#include <weft/models/low_rank_panels.hpp>
+#include <weft/models/merge_adapter.hpp>
+#include <weft/models/paired_rows.hpp>
+#include <weft/models/peft_adapter.hpp>
 #include <weft/models/registry.hpp>
 #include <weft/models/sentence_embedding.hpp>
 #include <weft/models/session.hpp>
@@ -81,6 +90,7 @@
 #include <weft/ops/join.hpp>
 #include <weft/ops/layer_norm.hpp>
 #include <weft/ops/linear.hpp>
+#include <weft/ops/linear_update.hpp>
 #include <weft/ops/loss.hpp>
 #include <weft/ops/mask.hpp>
 #include <weft/ops/matmul.hpp>

@@ -11,7 +11,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 seconds=${1:-60}
 [ $# -eq 0 ] || shift
 names=("$@")
-[ ${#names[@]} -gt 0 ] || names=(config gguf json pickle pytorch safetensors sentencepiece tokenizer_json)
+[ ${#names[@]} -gt 0 ] || names=(adapter config gguf json pickle pytorch safetensors sentencepiece tokenizer_json)
 
 cmake -S . -B build/fuzz -DCMAKE_CXX_COMPILER="${CXX:-clang++}" -DCMAKE_BUILD_TYPE=Release -DWEFT_BUILD_FUZZ=ON \
   -DWEFT_TEST_PACKAGE=OFF
@@ -20,6 +20,7 @@ cmake --build build/fuzz --parallel "$(nproc)" --target "${names[@]/#/weft_fuzz_
 # Folders of small files to begin with.
 seeds() {
   case $1 in
+    adapter) echo tests/fixtures/adapters/lora tests/fixtures/adapters/patterns ;;
     config) echo tests/fixtures/models/llama-gqa tests/fixtures/models/llama3-rope tests/fixtures/layouts/meta ;;
     gguf) echo tests/fixtures/gguf ;;
     json) echo tests/fixtures/models/llama-sharded tests/fixtures/layouts/meta ;;

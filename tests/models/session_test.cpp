@@ -11,6 +11,7 @@
 
 #include <weft/models/batch.hpp>
 
+#include "adapter_fixtures.hpp"
 #include "allocations.hpp"
 #include "fixtures.hpp"
 
@@ -477,6 +478,21 @@ TEST(Session, ManyShareAModelOnSeveralThreads) {
     });
   for (std::thread& thread : threads) thread.join();
   for (const std::vector<float>& result : results) EXPECT_TRUE(same_bits(result, expected));
+}
+
+TEST(Session, AllocatesNothingPerTokenWithAdapters) {
+  for (const char* name : {"dora", "saved", "embedding", "experts"}) {
+    const CausalLM model = model_of(name);
+    const Adapter adapter = load_fixture_adapter(model, name);
+    Session session(model, {.context = 64});
+    session.set_adapters({{adapter}});
+    const std::vector<TokenId> token{3};
+    session.forward(some_ids(7, model.config().vocab));
+    session.forward(token);
+    const std::size_t before = allocations.load();
+    for (int i = 0; i < 8; ++i) session.forward(token);
+    EXPECT_EQ(allocations.load(), before) << name;
+  }
 }
 
 }  // namespace

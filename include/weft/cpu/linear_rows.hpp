@@ -73,7 +73,8 @@ class LinearRows {
     codes_ = expanded_ + sizes.expanded + LinearScratch::interleaved;
   }
 
-  void run(const PackedTokens& x, float* y, std::size_t y_stride) noexcept {
+  /// y = x weight^T, or what is added to y where `onto`.
+  void run(const PackedTokens& x, float* y, std::size_t y_stride, bool onto = false) noexcept {
     const std::size_t k = weight_.extent(1);
     const bool few = tokens_ <= kernel_.direct_tokens;
     const bool direct = few && kernel_.direct;
@@ -92,8 +93,10 @@ class LinearRows {
                          .x_offset = at / x.form()->elements * x.form()->bytes,
                          .tokens = tokens_,
                          .k = count,
-                         .from = at == 0 ? nullptr : sums_,
-                         .from_stride = sums_stride,
+                         .from = at != 0 ? sums_
+                                 : onto  ? y
+                                         : nullptr,
+                         .from_stride = at != 0 ? sums_stride : y_stride,
                          .y = last ? y : sums_,
                          .y_stride = last ? y_stride : sums_stride};
       if (direct) {

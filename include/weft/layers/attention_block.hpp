@@ -11,6 +11,7 @@
 
 #include <weft/core/any_tensor.hpp>
 #include <weft/core/tensor.hpp>
+#include <weft/layers/adapted_rows.hpp>
 #include <weft/layers/mlp.hpp>
 #include <weft/layers/norm.hpp>
 #include <weft/ops/attention.hpp>
@@ -135,10 +136,10 @@ inline void clip_rows(TensorView<float, 2> x, float limit, const cpu::Context& c
 
 /// Normalises runs of as many elements as the norm has gains.
 inline void norm_heads(TensorView<float, 2> x, const NormWeights& weights, const NormParams& params,
-                       const cpu::Context& ctx) {
+                       const LayerContext& ctx) {
   if (weights.gain.empty()) return;
   const TensorView<float, 2> runs = x.reshape(dynamic, weights.gain.size());
-  norm(runs, weights, runs, params, ctx);
+  norm(runs, weights, runs, params, ctx, x.extent(1) / weights.gain.size());
 }
 
 }  // namespace detail
@@ -159,7 +160,7 @@ struct AttentionBuffers {
 inline void attention_block(const AttentionWeights& weights, std::span<const CachedSequence> sequences,
                             const RopeTable& rope, std::span<const std::int32_t> positions,
                             const AttentionBlockParams& params, TensorView<const float, 2> x,
-                            const AttentionBuffers& buffers, TensorView<float, 2> y, const cpu::Context& ctx,
+                            const AttentionBuffers& buffers, TensorView<float, 2> y, const LayerContext& ctx,
                             std::optional<TensorView<float, 2>> residual = std::nullopt) {
   if (sequences.empty()) return;
   const std::size_t tokens = x.extent(0);

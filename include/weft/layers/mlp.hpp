@@ -7,6 +7,7 @@
 
 #include <weft/core/any_tensor.hpp>
 #include <weft/core/tensor.hpp>
+#include <weft/layers/adapted_rows.hpp>
 #include <weft/ops/activation.hpp>
 #include <weft/ops/linear.hpp>
 
@@ -29,7 +30,7 @@ inline const float* bias_or_null(const Tensor<float, 1>& bias) noexcept { return
 
 /// y = x weight^T + bias, which is also added to `residual`, if there is one.
 inline void linear_onto(TensorView<const float, 2> x, const AnyTensor& weight, const float* bias,
-                        TensorView<float, 2> y, const cpu::Context& ctx,
+                        TensorView<float, 2> y, const LayerContext& ctx,
                         const std::optional<TensorView<float, 2>>& residual) {
   const LinearOutput output{weight, y, bias};
   if (!residual) return linear(x, std::span<const LinearOutput>(&output, 1), ctx);
@@ -46,7 +47,7 @@ inline void linear_onto(TensorView<const float, 2> x, const AnyTensor& weight, c
 /// x, y, residual: (tokens, hidden); y may be x. gate, up: (tokens, intermediate), scratch; a plain layer uses up
 /// alone.
 inline void mlp(const MlpWeights& weights, Activation kind, TensorView<const float, 2> x, TensorView<float, 2> gate,
-                TensorView<float, 2> up, TensorView<float, 2> y, const cpu::Context& ctx,
+                TensorView<float, 2> up, TensorView<float, 2> y, const LayerContext& ctx,
                 std::optional<TensorView<float, 2>> residual = std::nullopt) {
   const std::array<LinearOutput, 2> outputs{LinearOutput{weights.up, up, detail::bias_or_null(weights.up_bias)},
                                             LinearOutput{weights.gate, gate, detail::bias_or_null(weights.gate_bias)}};

@@ -8,6 +8,7 @@
 
 #include <weft/core/any_tensor.hpp>
 #include <weft/core/tensor.hpp>
+#include <weft/layers/adapted_rows.hpp>
 #include <weft/layers/mlp.hpp>
 #include <weft/ops/linear.hpp>
 
@@ -76,15 +77,16 @@ inline void add_scaled(const float* x, float factor, std::size_t n, float* y) no
 /// token adds its experts in the order of their numbers, so that the result does not depend on the other tokens.
 inline void moe(const MoeWeights& weights, Activation kind, const MoeParams& params, TensorView<const float, 2> x,
                 const MoeBuffers& buffers, TensorView<float, 2> gate, TensorView<float, 2> up, TensorView<float, 2> y,
-                const cpu::Context& ctx, std::optional<TensorView<float, 2>> residual = std::nullopt) {
+                const LayerContext& ctx, std::optional<TensorView<float, 2>> residual = std::nullopt) {
   const std::size_t tokens = x.extent(0);
   const std::size_t hidden = x.extent(1);
   const std::size_t experts = weights.experts.size();
-  const auto run = [&](const MlpWeights& expert, TensorView<const float, 2> from, TensorView<float, 2> to) {
+  const auto run = [&](const MlpWeights& expert, TensorView<const float, 2> from, TensorView<float, 2> to,
+                       const RowAdapters* adapters) {
     const auto part = [&](TensorView<float, 2> scratch) {
       return scratch.narrow(0, 0, from.extent(0)).narrow(1, 0, expert.up.extent(0));
     };
-    mlp(expert, kind, from, part(gate), part(up), to, ctx);
+    mlp(expert, kind, from, part(gate), part(up), to, LayerContext(ctx, adapters));
   };
   linear(x, weights.router, buffers.router.narrow(1, 0, experts), ctx);
   for (std::size_t t = 0; t < tokens; ++t) {
@@ -100,7 +102,8 @@ inline void moe(const MoeWeights& weights, Activation kind, const MoeParams& par
       if (chosen(t)) std::copy_n(&x(t, 0), hidden, &buffers.gathered(count++, 0));
     if (count == 0) continue;
     const TensorView<float, 2> gathered = buffers.gathered.narrow(0, 0, count);
-    run(weights.experts[e], gathered, gathered);
+    const auto adapters = ctx.adapters ? std::optional(ctx.adapters->gather(chosen)) : std::nullopt;
+    run(weights.experts[e], gathered, gathered, adapters ? &*adapters : nullptr);
     count = 0;
     for (std::size_t t = 0; t < tokens; ++t)
       if (chosen(t)) detail::add_scaled(&gathered(count++, 0), buffers.router(t, e), hidden, &y(t, 0));
@@ -108,7 +111,7 @@ inline void moe(const MoeWeights& weights, Activation kind, const MoeParams& par
   if (weights.shared.up) {
     const TensorView<float, 2> gates = buffers.router.narrow(1, experts, 1);
     if (weights.shared_gate) linear(x, weights.shared_gate, gates, ctx);
-    run(weights.shared, x, buffers.gathered);
+    run(weights.shared, x, buffers.gathered, ctx.adapters);
     for (std::size_t t = 0; t < tokens; ++t) {
       const float factor = weights.shared_gate ? 1.f / (1.f + std::exp(-gates(t, 0))) : 1.f;
       detail::add_scaled(&buffers.gathered(t, 0), factor, hidden, &y(t, 0));

@@ -1,6 +1,10 @@
 #pragma once
 
+#include <algorithm>
+#include <cstddef>
+
 #include <weft/core/tensor.hpp>
+#include <weft/layers/adapted_rows.hpp>
 #include <weft/ops/layer_norm.hpp>
 #include <weft/ops/rms_norm.hpp>
 
@@ -23,20 +27,43 @@ struct NormParams {
   float gain_offset = 0.f;  ///< RmsNormParams::gain_offset
 };
 
-/// y = rms_norm(x) or layer_norm(x), row by row; y may be x. x, y: (rows, width).
-inline void norm(TensorView<const float, 2> x, const NormWeights& weights, TensorView<float, 2> y,
-                 const NormParams& params, const cpu::Context& ctx) {
+namespace detail {
+
+inline void norm_rows(TensorView<const float, 2> x, const Tensor<float, 1>& gain, const Tensor<float, 1>& bias,
+                      TensorView<float, 2> y, const NormParams& params, const cpu::Context& ctx) {
   if (params.kind == NormKind::rms)
-    return rms_norm(x, weights.gain, y, {.eps = params.eps, .gain_offset = params.gain_offset}, ctx);
+    return rms_norm(x, gain, y, {.eps = params.eps, .gain_offset = params.gain_offset}, ctx);
   const std::size_t width = x.extent(1);
   const auto row_or_null = [&](const char* what, const Tensor<float, 1>& vector) {
-    return vector.empty() ? nullptr : detail::float_row("norm", what, vector, width);
+    return vector.empty() ? nullptr : float_row("norm", what, vector, width);
   };
-  const float* gain = row_or_null("gain", weights.gain);
-  const float* bias = row_or_null("bias", weights.bias);
-  detail::for_each_row("norm", x, y, ctx, [&](const float* from, std::size_t n, float* to) {
-    ctx.kernels->layer_norm(from, gain, bias, n, params.eps, to);
+  const float* gains = row_or_null("gain", gain);
+  const float* biases = row_or_null("bias", bias);
+  for_each_row("norm", x, y, ctx, [&](const float* from, std::size_t n, float* to) {
+    ctx.kernels->layer_norm(from, gains, biases, n, params.eps, to);
   });
+}
+
+}  // namespace detail
+
+/// y = rms_norm(x) or layer_norm(x), row by row; y may be x. x, y: (rows, width), several rows of which, the same for
+/// all, may make up one that has adapters.
+inline void norm(TensorView<const float, 2> x, const NormWeights& weights, TensorView<float, 2> y,
+                 const NormParams& params, const LayerContext& ctx, std::size_t rows_each = 1) {
+  const auto replaced = [](const WeightChanges* changes, const Tensor<float, 1>& vector) {
+    return changes ? changes->find(vector.data()) : nullptr;
+  };
+  const auto replaces = [&](const AdaptedRows& run) {
+    return replaced(run.changes, weights.gain) || replaced(run.changes, weights.bias);
+  };
+  if (!ctx.adapters || std::none_of(ctx.adapters->runs.begin(), ctx.adapters->runs.end(), replaces))
+    return detail::norm_rows(x, weights.gain, weights.bias, y, params, ctx);
+  for (const AdaptedRows& run : ctx.adapters->runs) {
+    const Tensor<float, 1>* gain = replaced(run.changes, weights.gain);
+    const Tensor<float, 1>* bias = replaced(run.changes, weights.bias);
+    const auto part = [&](auto rows) { return rows.narrow(0, run.begin * rows_each, run.rows * rows_each); };
+    detail::norm_rows(part(x), gain ? *gain : weights.gain, bias ? *bias : weights.bias, part(y), params, ctx);
+  }
 }
 
 }  // namespace weft::inline v0

@@ -5,6 +5,7 @@
 #include <span>
 #include <string_view>
 
+#include <weft/layers/adapted_rows.hpp>
 #include <weft/layers/attention_block.hpp>
 #include <weft/layers/mlp.hpp>
 #include <weft/layers/moe.hpp>
@@ -68,7 +69,7 @@ constexpr bool is_parallel(BlockForm form) noexcept {
 /// y = the feed-forward layer of x, which is also added to `residual`, if there is one; y may be x. Returns where y is.
 inline TensorView<float, 2> feed_forward(const DecoderLayerWeights& weights, const DecoderLayerParams& params,
                                          const DecoderLayerBuffers& buffers, TensorView<const float, 2> x,
-                                         TensorView<float, 2> y, const cpu::Context& ctx,
+                                         TensorView<float, 2> y, const LayerContext& ctx,
                                          std::optional<TensorView<float, 2>> residual) {
   if (weights.moe.experts.empty()) {
     const std::size_t width = weights.mlp.up.extent(0);
@@ -83,7 +84,7 @@ inline TensorView<float, 2> feed_forward(const DecoderLayerWeights& weights, con
 
 /// x += norm(y); y is overwritten.
 inline void add_normed(TensorView<float, 2> y, const NormWeights& weights, const NormParams& params,
-                       TensorView<float, 2> x, const cpu::Context& ctx) {
+                       TensorView<float, 2> x, const LayerContext& ctx) {
   norm(y, weights, y, params, ctx);
   for_each_row("residual", y, x, ctx,
                [&](const float* from, std::size_t n, float* to) { ctx.kernels->add(from, n, to); });
@@ -95,7 +96,7 @@ inline void add_normed(TensorView<float, 2> y, const NormWeights& weights, const
 inline void transformer_block(const DecoderLayerWeights& weights, std::span<const CachedSequence> sequences,
                               const RopeTable& rope, std::span<const std::int32_t> positions,
                               const DecoderLayerParams& params, const DecoderLayerBuffers& buffers,
-                              TensorView<float, 2> x, const Tap* tap, std::string_view name, const cpu::Context& ctx) {
+                              TensorView<float, 2> x, const Tap* tap, std::string_view name, const LayerContext& ctx) {
   const TensorView<float, 2> normed = buffers.normed;
   const bool before = detail::norm_before(params.form);
   const bool after = detail::norm_after(params.form);

@@ -11,7 +11,7 @@
 
 namespace weft::inline v0 {
 
-/// Tokens that one session of a batch goes on with.
+/// Tokens that one session of a batch goes on with, with its adapters.
 struct BatchEntry {
   Session* session;
   std::span<const TokenId> tokens;
@@ -24,8 +24,9 @@ struct BatchOptions {
 };
 
 /// Takes several sessions of one model on together: a step of n sessions reads the weights once, not n times. Prompts
-/// and single tokens may be mixed. Every session gets the bits that it would get alone. A batch belongs to one thread
-/// at a time, as do its sessions while it runs.
+/// and single tokens may be mixed, and every session has adapters of its own; those that lie next to each other and
+/// share an AdapterSet also share its products. Every session gets the bits that it would get alone. A batch belongs to
+/// one thread at a time, as do its sessions while it runs.
 class Batch {
  public:
   /// Throws ConfigError where options.sequences or options.rows is 0 and for a context beyond the model's,
@@ -37,6 +38,7 @@ class Batch {
         last_(Tensor<float, 2>::uninitialised({options.sequences, pass_.model().config().hidden})),
         logits_({options.sequences, pass_.model().config().vocab}) {
     part_.reserve(options.sequences);
+    adapted_.reserve(options.sequences);
     done_.resize(options.sequences);
   }
 
@@ -52,7 +54,9 @@ class Batch {
     if (entries.empty()) return logits_.narrow(0, 0, 0);
     std::fill_n(done_.begin(), entries.size(), std::size_t{0});
     for (std::size_t first = 0; first < entries.size();) first = run_part(entries, first, stop);
-    pass_.head(last_.narrow(0, 0, entries.size()), logits_.narrow(0, 0, entries.size()));
+    adapted_.clear();
+    for (const BatchEntry& entry : entries) append_rows(adapted_, 1, entry.session->adapters_.changes());
+    pass_.head(last_.narrow(0, 0, entries.size()), logits_.narrow(0, 0, entries.size()), adapted_);
     for (const BatchEntry& entry : entries) entry.session->position_ += entry.tokens.size();
     return logits_.narrow(0, 0, entries.size());
   }
@@ -98,7 +102,8 @@ class Batch {
       const std::size_t count = std::min(room, entries[i].tokens.size() - done_[i]);
       part_.push_back({.tokens = entries[i].tokens.subspan(done_[i], count),
                        .cache = &session.cache_,
-                       .position = session.position_ + done_[i]});
+                       .position = session.position_ + done_[i],
+                       .changes = session.adapters_.changes()});
       room -= count;
     }
     const TensorView<float, 2> x = pass_.layers(part_, stop);
@@ -117,9 +122,10 @@ class Batch {
   std::size_t context_;
   DecoderPass pass_;
   std::vector<DecoderPass::Sequence> part_;
-  std::vector<std::size_t> done_;  // tokens of each entry that have been processed
-  Tensor<float, 2> last_;          // (sequences, hidden): the last layer's output for the last token of each entry
-  Tensor<float, 2> logits_;        // (sequences, vocab)
+  std::vector<AdaptedRows> adapted_;  // the entries
+  std::vector<std::size_t> done_;     // tokens of each entry that have been processed
+  Tensor<float, 2> last_;             // (sequences, hidden): the last layer's output for the last token of each entry
+  Tensor<float, 2> logits_;           // (sequences, vocab)
 };
 
 }  // namespace weft::inline v0

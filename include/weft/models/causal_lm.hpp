@@ -8,6 +8,7 @@
 
 #include <weft/core/thread_pool.hpp>
 #include <weft/cpu/context.hpp>
+#include <weft/formats/json_value.hpp>
 #include <weft/models/architecture.hpp>
 #include <weft/models/generation_config.hpp>
 #include <weft/tokenizers/tokenizer.hpp>
@@ -29,11 +30,14 @@ class CausalLM {
     std::shared_ptr<Executor> executor = std::make_shared<SerialExecutor>();
     Compute compute = Compute::native;
     const cpu::Kernels* kernels = &cpu::best_kernels();
+    const DecoderArchitecture* architecture = nullptr;  ///< outlives the model; null: put together by hand
+    Json checkpoint_config{};                           ///< config.json, or what stands for it
   };
 
   explicit CausalLM(Parts parts) : parts_(std::make_shared<const Parts>(std::move(parts))) {}
 
   const std::string& model_type() const noexcept { return parts_->model_type; }
+  const Parts& parts() const noexcept { return *parts_; }
   const DecoderConfig& config() const noexcept { return parts_->config; }
   const DecoderWeights& weights() const noexcept { return parts_->weights; }
   const GenerationConfig& generation_config() const noexcept { return parts_->generation; }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -9,6 +10,7 @@
 #include <vector>
 
 #include <weft/core/token_id.hpp>
+#include <weft/layers/adapted_rows.hpp>
 #include <weft/layers/tap.hpp>
 #include <weft/layers/transformer_block.hpp>
 #include <weft/models/causal_lm.hpp>
@@ -22,11 +24,12 @@ namespace weft::inline v0 {
 /// made, nothing per token.
 class DecoderPass {
  public:
-  /// One sequence of a pass: its tokens, and the cache they are appended to at `position`.
+  /// One sequence of a pass: its tokens, the cache they are appended to at `position`, and what its adapters change.
   struct Sequence {
     std::span<const TokenId> tokens;
     const KvCache* cache;
     std::size_t position;
+    const WeightChanges* changes = nullptr;
   };
 
   /// For at most `rows` tokens at once in at most `sequences` sequences, at positions before `context`. Throws
@@ -39,6 +42,7 @@ class DecoderPass {
     positions_.resize(rows);
     tokens_.resize(rows);
     sequences_.reserve(sequences);
+    adapted_.reserve(sequences);
     const auto make = [&](std::size_t width) { return Tensor<float, 2>::uninitialised({rows, width}); };
     x_ = make(c.hidden);
     normed_ = make(c.hidden);
@@ -64,8 +68,9 @@ class DecoderPass {
   /// pass. Keys and values are in the caches then. Throws Cancelled when `stop` is requested.
   TensorView<float, 2> layers(std::span<const Sequence> sequences, const std::stop_token& stop) {
     const DecoderConfig& c = model_.config();
-    const cpu::Context ctx = context_for_ops();
     const std::size_t count = place(sequences);
+    const RowAdapters adapters{adapted_, &adapter_scratch_};
+    const LayerContext ctx = context_for(adapters);
     const TensorView<float, 2> x = embed(count, ctx);
     DecoderLayerParams params = layer_params();
     const DecoderLayerBuffers buffers = layer_buffers(count);
@@ -82,11 +87,12 @@ class DecoderPass {
     return x;
   }
 
-  /// The final norm and the output head for rows of x (overwritten): logits (rows, vocab).
-  void head(TensorView<float, 2> x, TensorView<float, 2> logits) {
+  /// The final norm and the output head for rows of x (overwritten), of which `adapted` are all: logits (rows, vocab).
+  void head(TensorView<float, 2> x, TensorView<float, 2> logits, std::span<const AdaptedRows> adapted) {
     const DecoderConfig& c = model_.config();
     const DecoderWeights& w = model_.weights();
-    const cpu::Context ctx = context_for_ops();
+    const RowAdapters adapters{adapted, &adapter_scratch_};
+    const LayerContext ctx = context_for(adapters);
     norm(x, w.final_norm, x, norm_params(), ctx);
     detail::tap_out(&tap_, x, c.modules.norm);
     linear(x, w.output, logits, ctx, detail::bias_or_null(w.output_bias));
@@ -95,19 +101,24 @@ class DecoderPass {
   }
 
  private:
-  cpu::Context context_for_ops() {
-    return {.kernels = &model_.kernels(),
-            .executor = &model_.executor(),
-            .workspace = &workspace_,
-            .compute = model_.compute()};
+  LayerContext context_for(const RowAdapters& adapters) {
+    const bool any =
+        std::any_of(adapters.runs.begin(), adapters.runs.end(), [](const auto& run) { return run.changes; });
+    return {{.kernels = &model_.kernels(),
+             .executor = &model_.executor(),
+             .workspace = &workspace_,
+             .compute = model_.compute()},
+            any ? &adapters : nullptr};
   }
 
-  /// Rows, tokens and positions of the sequences of a pass; the number of rows.
+  /// Rows, tokens, positions and adapters of the sequences of a pass; the number of rows.
   std::size_t place(std::span<const Sequence> sequences) {
     sequences_.clear();
+    adapted_.clear();
     std::size_t row = 0;
     for (const Sequence& s : sequences) {
       sequences_.push_back({.cache = {}, .begin = row, .tokens = s.tokens.size(), .position = s.position});
+      append_rows(adapted_, s.tokens.size(), s.changes);
       for (std::size_t i = 0; i < s.tokens.size(); ++i, ++row) {
         tokens_[row] = s.tokens[i];
         positions_[row] = static_cast<std::int32_t>(s.position + i);
@@ -148,7 +159,7 @@ class DecoderPass {
   }
 
   /// What enters the first layer (count, hidden): embeddings, scaled, with those of their positions, normalised.
-  TensorView<float, 2> embed(std::size_t count, const cpu::Context& ctx) {
+  TensorView<float, 2> embed(std::size_t count, const LayerContext& ctx) {
     const DecoderConfig& c = model_.config();
     const DecoderWeights& w = model_.weights();
     const TensorView<float, 2> x = x_.narrow(0, 0, count);
@@ -173,6 +184,8 @@ class DecoderPass {
   std::vector<TokenId> tokens_;          // (rows)
   std::vector<std::int32_t> positions_;  // (rows)
   std::vector<CachedSequence> sequences_;
+  std::vector<AdaptedRows> adapted_;
+  AdapterScratch adapter_scratch_;
   Tap tap_;
   cpu::Workspace workspace_;
   // Scratch, (rows, width) each.

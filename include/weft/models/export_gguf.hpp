@@ -16,6 +16,7 @@
 #include <weft/core/error.hpp>
 #include <weft/formats/checkpoint.hpp>
 #include <weft/formats/gguf_writer.hpp>
+#include <weft/models/paired_rows.hpp>
 #include <weft/models/registry.hpp>
 #include <weft/ops/rope.hpp>
 #include <weft/quant/quantize.hpp>
@@ -32,18 +33,6 @@ struct GgufTensor {
 };
 
 namespace detail {
-
-/// The rows of every head in the order in which neighbours rotate together, from that in which halves do.
-inline AnyTensor rows_of_neighbours(const AnyTensor& tensor, std::size_t head_dim) {
-  const std::size_t row = tensor.extent(0) == 0 ? 0 : tensor.bytes().size() / tensor.extent(0);
-  return AnyTensor::make(tensor.dtype(), tensor.shape(), [&](std::span<std::byte> to) {
-    for (std::size_t r = 0; r < tensor.extent(0); ++r) {
-      const std::size_t in_head = r % head_dim;
-      const std::size_t from = r - in_head + in_head % 2 * (head_dim / 2) + in_head / 2;
-      std::memcpy(to.data() + r * row, tensor.bytes().data() + from * row, row);
-    }
-  });
-}
 
 inline AnyTensor as_floats(const AnyTensor& vector) {
   return AnyTensor::make(DType::f32, vector.shape(), [&](std::span<std::byte> to) {
@@ -160,7 +149,9 @@ class GgufExport {
     std::string name = tensor_name(row.gguf, {layer, 0});
     const AnyTensor stored = checkpoint_.tensor(tensor_name(row.name, {layer, 0}));
     const std::size_t head_dim = rotates(row) ? config_.head_dim : 0;
-    const auto read = [stored, head_dim] { return head_dim ? rows_of_neighbours(stored, head_dim) : stored; };
+    const auto read = [stored, head_dim] {
+      return head_dim ? paired_rows(stored, head_dim, RopePairing::interleaved) : stored;
+    };
     if (row.matrix()) {
       tensors_.push_back({std::move(name), stored.dtype(), stored.shape(), read});
     } else {

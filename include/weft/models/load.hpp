@@ -28,7 +28,9 @@ inline CausalLM load_causal_lm(const std::filesystem::path& path, const LoadOpti
   ConfigReader reader(checkpoint.config());
   CausalLM::Parts parts{.model_type = std::string(architecture.model_type),
                         .source = path.string(),
-                        .config = architecture.read_config(reader)};
+                        .config = architecture.read_config(reader),
+                        .architecture = &architecture,
+                        .checkpoint_config = checkpoint.config()};
   reader.finish(architecture.ignored_keys);
   if (parts.config.heads / parts.config.kv_heads > cpu::attention_rows)
     raise<UnsupportedError>(checkpoint.config().location(), ": ", parts.config.heads / parts.config.kv_heads,

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include <weft/core/token_id.hpp>
+#include <weft/models/adapter.hpp>
 #include <weft/models/causal_lm.hpp>
 #include <weft/models/decoder_pass.hpp>
 #include <weft/models/kv_cache.hpp>
@@ -59,6 +60,15 @@ class Session {
     position_ = length;
   }
 
+  /// What later tokens are computed with; an empty set ends that. Keys and values in the cache stay as they are.
+  /// Nothing is read or copied. Throws ConfigError for adapters of another model.
+  void set_adapters(AdapterSet adapters) {
+    if (adapters.weights() && adapters.weights() != &model().weights())
+      raise<ConfigError>("set_adapters: the adapters were loaded for another model");
+    adapters_ = std::move(adapters);
+  }
+  const AdapterSet& adapters() const noexcept { return adapters_; }
+
   /// Called with the intermediates of every later pass of this session alone, not of a Batch; an empty tap ends that.
   void set_tap(Tap tap) { pass_.set_tap(std::move(tap)); }
 
@@ -68,7 +78,7 @@ class Session {
   std::span<const float> forward(std::span<const TokenId> tokens, std::stop_token stop = {}) {
     check(tokens);
     run(tokens, stop, [&](TensorView<float, 2> x, bool last) {
-      if (last) pass_.head(x.narrow(0, x.extent(0) - 1, 1), logits_);
+      if (last) head(x.narrow(0, x.extent(0) - 1, 1), logits_);
     });
     return logits_.elements();
   }
@@ -80,7 +90,7 @@ class Session {
     detail::require_shape("forward_all", "logits", logits.extents(), Dims<2>{tokens.size(), model().config().vocab});
     std::size_t done = 0;
     run(tokens, stop, [&](TensorView<float, 2> x, bool) {
-      pass_.head(x, logits.narrow(0, done, x.extent(0)));
+      head(x, logits.narrow(0, done, x.extent(0)));
       done += x.extent(0);
     });
   }
@@ -103,6 +113,11 @@ class Session {
                           model().config().vocab);
   }
 
+  void head(TensorView<float, 2> x, TensorView<float, 2> logits) {
+    const AdaptedRows rows{0, x.extent(0), adapters_.changes()};
+    pass_.head(x, logits, std::span(&rows, 1));
+  }
+
   /// Runs all layers over the tokens, chunk by chunk, and calls after(x, last chunk) with the last layer's output.
   template <class After>
   void run(std::span<const TokenId> tokens, const std::stop_token& stop, After&& after) {
@@ -111,7 +126,8 @@ class Session {
       for (std::size_t begin = 0; begin < tokens.size(); begin += pass_.rows()) {
         const DecoderPass::Sequence part{.tokens = tokens.subspan(begin, std::min(pass_.rows(), tokens.size() - begin)),
                                          .cache = &cache_,
-                                         .position = position_};
+                                         .position = position_,
+                                         .changes = adapters_.changes()};
         const TensorView<float, 2> x = pass_.layers(std::span(&part, 1), stop);
         after(x, begin + part.tokens.size() == tokens.size());
         position_ += part.tokens.size();
@@ -125,6 +141,7 @@ class Session {
   std::size_t context_;
   std::size_t position_ = 0;
   KvCache cache_;
+  AdapterSet adapters_;
   Tensor<float, 2> logits_;  // (1, vocab)
   DecoderPass pass_;
 };

@@ -14,14 +14,16 @@
 #include <weft/cpu/linear_kernel.hpp>
 #include <weft/cpu/linear_rows.hpp>
 #include <weft/cpu/packed_tokens.hpp>
+#include <weft/ops/linear_update.hpp>
 
 namespace weft::inline v0 {
 
-/// One of several products of the same tokens: y = x weight^T + bias.
+/// One of several products of the same tokens: y = x weight^T, then `updates` in their order, then + bias.
 struct LinearOutput {
-  const AnyTensor& weight;      // (rows, k), of any type, in rows or in panels
-  TensorView<float, 2> y;       // (tokens, rows)
-  const float* bias = nullptr;  // (rows), or none
+  const AnyTensor& weight;                     // (rows, k), of any type, in rows or in panels
+  TensorView<float, 2> y;                      // (tokens, rows)
+  const float* bias = nullptr;                 // (rows), or none
+  std::span<const LinearUpdate> updates = {};  // of some tokens
 };
 
 namespace detail {
@@ -86,7 +88,7 @@ inline void linear(TensorView<const float, 2> x, std::span<const LinearOutput> o
                    std::optional<LinearEpilogue> epilogue = std::nullopt) {
   const std::size_t tokens = x.extent(0);
   const std::size_t k = x.extent(1);
-  std::size_t panels = 0, work = 0, slot_bytes = 0;
+  std::size_t panels = 0, work = 0, slot_bytes = 0, update_bytes = 0;
   // At most one set of packed tokens for each form.
   const std::array<const cpu::TokenForm*, 3> forms{&ctx.kernels->f32, &ctx.kernels->bf16, &ctx.kernels->i8.tokens};
   std::array<std::size_t, 3> form_bytes{};
@@ -102,15 +104,26 @@ inline void linear(TensorView<const float, 2> x, std::span<const LinearOutput> o
       detail::require_extent("linear: rows", "every output", output.weight.extent(0), outputs[0].weight.extent(0));
     panels = epilogue ? of_output : panels + of_output;
     work += output.weight.extent(0) * k * tokens;
+    for (const LinearUpdate& update : output.updates) {
+      detail::PackedUpdates::check(update, tokens, output.weight.extent(0));
+      slot_bytes = std::max(slot_bytes, detail::PackedUpdates::slot_bytes(ctx, update));
+    }
+    update_bytes += detail::PackedUpdates::bytes(ctx, output.updates);
   }
   if (tokens == 0 || panels == 0) return;
   if (k == 0) form_bytes = {};
-  const detail::Scratch scratch(ctx, form_bytes[0] + form_bytes[1] + form_bytes[2] + ctx.concurrency() * slot_bytes);
+  const detail::Scratch scratch(
+      ctx, form_bytes[0] + form_bytes[1] + form_bytes[2] + update_bytes + ctx.concurrency() * slot_bytes);
   std::array<std::optional<detail::PackedTokens>, 3> packed;
   std::size_t offset = 0;
   for (std::size_t i = 0; i < forms.size(); ++i) {
     if (form_bytes[i]) packed[i].emplace(ctx, *forms[i], x, scratch.as<std::byte>(offset));
     offset += form_bytes[i];
+  }
+  std::byte* packed_updates = scratch.as<std::byte>(offset);
+  for (const LinearOutput& output : outputs) {
+    detail::PackedUpdates::pack(ctx, output.updates, scratch.as<std::byte>(offset));
+    offset += detail::PackedUpdates::bytes(ctx, output.updates);
   }
 
   const auto rows = [&](const LinearOutput& output, std::size_t first, std::size_t last, std::byte* memory) {
@@ -126,6 +139,12 @@ inline void linear(TensorView<const float, 2> x, std::span<const LinearOutput> o
           *std::find_if(packed.begin(), packed.end(), [&](const auto& p) { return p && p->form() == kernel.form; });
       detail::LinearRows(ctx, kernel, output.weight, begin, end, tokens, memory).run(*x_packed, y, y_stride);
       x_packed->poison(y, y_stride, end - begin);
+    }
+    if (!output.updates.empty()) {
+      std::byte* packed_update = packed_updates;
+      for (const LinearOutput* other = outputs.data(); other != &output; ++other)
+        packed_update += detail::PackedUpdates::bytes(ctx, other->updates);
+      detail::PackedUpdates::run(ctx, output.updates, begin, end, y, y_stride, packed_update, memory);
     }
     if (output.bias)
       for (std::size_t t = 0; t < tokens; ++t) ctx.kernels->add(output.bias + begin, end - begin, y + t * y_stride);
@@ -175,25 +194,38 @@ inline void linear(TensorView<const float, 2> x, const AnyTensor& weight, Tensor
   linear(x, std::span<const LinearOutput>(&output, 1), ctx);
 }
 
-/// Row `row` of a weight of any type and layout, widened to float; to: (k).
-inline void weight_row(const AnyTensor& weight, std::size_t row, float* to, const cpu::Context& ctx = {}) {
+namespace detail {
+
+/// Rows [begin, end) of a weight of any type and layout, which lie in one panel, widened to float; to: (end - begin,
+/// k).
+inline void weight_rows(const AnyTensor& weight, std::size_t begin, std::size_t end, float* to,
+                        const cpu::Context& ctx) {
   const std::size_t k = weight.extent(1);
-  if (row >= weight.extent(0)) raise<ShapeError>("row ", row, " of a weight of ", weight.extent(0), " rows");
   cpu::Context exact = ctx;
   exact.compute = Compute::f32;
-  const detail::LinearKernel kernel = detail::linear_kernel(exact, weight.dtype());
-  const detail::LinearPlan plan(kernel, 1);
+  const LinearKernel kernel = linear_kernel(exact, weight.dtype());
+  const LinearPlan plan(kernel, 1);
   const std::size_t rows_bytes = kernel.bytes(plan.chunk);
-  const detail::Scratch scratch(ctx, rows_bytes + detail::LinearScratch(kernel, plan, 1).bytes());
+  const Scratch scratch(ctx, rows_bytes + LinearScratch(kernel, plan, 1).bytes());
   auto* widened = scratch.as<float>();
-  const std::size_t first = weight.layout() == Layout::panels ? row / panel_rows * panel_rows : row;
-  const std::size_t end = weight.layout() == Layout::panels ? std::min(first + panel_rows, weight.extent(0)) : row + 1;
-  detail::LinearRows rows(exact, kernel, weight, first, end, 1, scratch.as<std::byte>(rows_bytes));
+  const bool panels = weight.layout() == Layout::panels;
+  const std::size_t first = panels ? begin / panel_rows * panel_rows : begin;
+  LinearRows rows(exact, kernel, weight, first, panels ? std::min(first + panel_rows, weight.extent(0)) : end, 1,
+                  scratch.as<std::byte>(rows_bytes));
   for (std::size_t at = 0; at < k; at += plan.chunk) {
     const std::size_t count = std::min(plan.chunk, k - at);
     rows.expand(first, at, count, scratch.as<std::byte>());
-    for (std::size_t i = 0; i < count; ++i) to[at + i] = widened[i * panel_rows + (row - first)];
+    for (std::size_t row = begin; row < end; ++row)
+      for (std::size_t i = 0; i < count; ++i) to[(row - begin) * k + at + i] = widened[i * panel_rows + (row - first)];
   }
+}
+
+}  // namespace detail
+
+/// Row `row` of a weight of any type and layout, widened to float; to: (k).
+inline void weight_row(const AnyTensor& weight, std::size_t row, float* to, const cpu::Context& ctx = {}) {
+  if (row >= weight.extent(0)) raise<ShapeError>("row ", row, " of a weight of ", weight.extent(0), " rows");
+  detail::weight_rows(weight, row, row + 1, to, ctx);
 }
 
 namespace detail {
