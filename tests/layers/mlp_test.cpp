@@ -54,10 +54,10 @@ TEST(Mlp, IsTheGatedEquation) {
           const MlpWeights weights = random_mlp(dtype, 13, 37, biases);
           Tensor<float, 2> x = Numbers(5).tensor<2>({5, 13});
           Tensor<float, 2> gate({5, 37}), up({5, 37}), y({5, 13});
-          mlp(weights, kind, x, gate, up, y, {.kernels = kernels});
+          mlp(weights, kind, x, gate, up, y, cpu::Context{.kernels = kernels});
           EXPECT_LT(max_difference(y, naive_mlp(weights, kind, rows_of(x))), 5e-5)
               << kernels->name << " " << name(dtype) << " " << static_cast<int>(kind) << " " << biases;
-          mlp(weights, kind, x, gate, up, x, {.kernels = kernels});
+          mlp(weights, kind, x, gate, up, x, cpu::Context{.kernels = kernels});
           EXPECT_EQ(std::memcmp(x.data(), y.data(), y.size() * sizeof(float)), 0) << "in place";
         }
 }
@@ -85,7 +85,7 @@ TEST(Mlp, SameBitsForAnyDivisionOfTokensAndThreads) {
   std::size_t begin = 0;
   for (const std::size_t tokens : {1u, 7u, 22u}) {
     mlp(weights, Activation::silu, x.narrow(0, begin, tokens), gate.narrow(0, 0, tokens), up.narrow(0, 0, tokens),
-        parts.narrow(0, begin, tokens), {.executor = &pool});
+        parts.narrow(0, begin, tokens), cpu::Context{.executor = &pool});
     begin += tokens;
   }
   EXPECT_EQ(std::memcmp(whole.data(), parts.data(), whole.size() * sizeof(float)), 0);

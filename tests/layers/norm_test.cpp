@@ -37,7 +37,7 @@ TEST(Norm, IsRmsOrLayerNormWithWhatWeightsThereAre) {
       const NormWeights both{.gain = numbers.vector(width), .bias = numbers.vector(width)};
       const auto check = [&](const NormWeights& weights, const NormParams& params) {
         Tensor<float, 2> y = x;
-        norm(y, weights, y, params, {.kernels = kernels});
+        norm(y, weights, y, params, cpu::Context{.kernels = kernels});
         EXPECT_LT(max_difference(y, naive_norm(rows_of(x), weights, params)), 2e-5) << kernels->name << " " << width;
       };
       check(gain, {.eps = 1e-3f});

@@ -51,8 +51,7 @@ TEST(AdapterSet, AdaptersThatDoNotFitTogetherAreErrors) {
   EXPECT_TRUE(AdapterSet().empty());
   EXPECT_TRUE((AdapterSet(std::span<const ScaledAdapter>()).empty()));
 
-  Session session(model);
-  session.set_adapters({{lora}});
+  Session session(model, {.adapters = {{lora}}});
   EXPECT_THROW(session.set_adapters({{foreign}}), ConfigError);
   EXPECT_FALSE(session.adapters().empty());
 }

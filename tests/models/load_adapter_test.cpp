@@ -25,7 +25,7 @@ constexpr float tolerance = 2e-4f;
 
 class Adapters : public ::testing::TestWithParam<std::string> {};
 INSTANTIATE_TEST_SUITE_P(Fixture, Adapters, ::testing::ValuesIn(adapter_names()),
-                         [](const auto& info) { return test_name(info.param); });
+                         [](const auto& tested) { return test_name(tested.param); });
 
 TEST(LoadAdapter, ThereIsAFixtureForEveryOption) { EXPECT_EQ(adapter_names().size(), 22u); }
 

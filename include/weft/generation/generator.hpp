@@ -108,6 +108,8 @@ class Generator {
   std::string text(std::string_view prompt, const GenerateOptions& options = {});
 
   const CausalLM& model() const noexcept;
+  /// What later texts are computed with. Throws as Session::set_adapters().
+  void set_adapters(AdapterSet adapters);
 
  private:
   std::unique_ptr<Generation::State> state_;
@@ -268,6 +270,7 @@ inline Generator& Generator::operator=(Generator&&) noexcept = default;
 inline Generator::~Generator() = default;
 
 inline const CausalLM& Generator::model() const noexcept { return state_->session.model(); }
+inline void Generator::set_adapters(AdapterSet adapters) { state_->session.set_adapters(std::move(adapters)); }
 
 inline Generation Generator::operator()(std::span<const TokenId> prompt, const GenerateOptions& options) {
   state_->start(prompt, options);

@@ -104,7 +104,7 @@ struct RowAdapters {
 
 /// Where and how a layer runs: the context of its ops, and the adapters of its rows, null where none has any.
 struct LayerContext : cpu::Context {
-  LayerContext(const cpu::Context& ctx, const RowAdapters* row_adapters = nullptr) noexcept
+  LayerContext(const cpu::Context& ctx = {}, const RowAdapters* row_adapters = nullptr) noexcept
       : cpu::Context(ctx), adapters(row_adapters) {}
 
   const RowAdapters* adapters;

@@ -20,6 +20,7 @@ struct SessionOptions {
   std::size_t context = 0;
   DType cache = DType::f32;  ///< f32, f16, bf16 or q8_0
   std::size_t chunk = 512;   ///< tokens of a prompt that are processed at once
+  AdapterSet adapters = {};  ///< Session::set_adapters()
 };
 
 namespace detail {
@@ -41,12 +42,14 @@ inline std::size_t checked_context(const char* what, const DecoderConfig& config
 class Session {
  public:
   /// Throws ConfigError for a chunk or context of 0 tokens or a context beyond the model's, UnsupportedError for
-  /// another cache type, std::bad_alloc.
+  /// another cache type, std::bad_alloc, and what set_adapters() throws.
   explicit Session(CausalLM model, const SessionOptions& options = {})
       : context_(detail::checked_context("Session", model.config(), options.context)),
         cache_(model.config(), context_, options.cache),
         logits_({1, model.config().vocab}),
-        pass_(std::move(model), std::min(checked_chunk(options), context_), 1, context_) {}
+        pass_(std::move(model), std::min(checked_chunk(options), context_), 1, context_) {
+    set_adapters(options.adapters);
+  }
 
   const CausalLM& model() const noexcept { return pass_.model(); }
   /// Tokens in the cache: the position of the next one.
