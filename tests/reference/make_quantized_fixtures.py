@@ -5,6 +5,7 @@ weights that the packages make of them, and the logits of those weights.
 README.md beside this file describes the contents and how to run this script.
 """
 
+import copy
 import json
 import pathlib
 import shutil
@@ -62,7 +63,8 @@ def finish(directory, weights, logits):
     reference = {"input_ids": torch.tensor(IDS), "logits": logits}
     reference |= {key: t for key, t in weights.items() if key == WHOLE}
     hashes = {key: f"{fnv1a(t):016x} {str(t.dtype).removeprefix('torch.')}" for key, t in weights.items()}
-    save_file({key: t.contiguous() for key, t in reference.items()}, directory / "reference.safetensors", hashes)
+    metadata = {"reference": json.dumps({"weights": hashes}, sort_keys=True)}
+    save_file({key: t.contiguous() for key, t in reference.items()}, directory / "reference.safetensors", metadata)
     for file in directory.iterdir():
         assert file.stat().st_size <= MOST_BYTES, (file, file.stat().st_size)
     print(f"{directory.name}: {sum(file.stat().st_size for file in directory.iterdir())} bytes")
@@ -256,7 +258,7 @@ def bitsandbytes(name, model, dtype, **arguments):
     directory = FIXTURES / name
     shutil.rmtree(directory, ignore_errors=True)
     plain = directory / "plain"
-    model.to(dtype).save_pretrained(plain)
+    copy.deepcopy(model).to(dtype).save_pretrained(plain)  # the rotary frequencies of the model stay float32
     quantization = BitsAndBytesConfig(bnb_4bit_compute_dtype=dtype, **arguments)
     loaded = AutoModelForCausalLM.from_pretrained(plain, quantization_config=quantization, dtype=dtype)
     loaded.save_pretrained(directory)
@@ -281,7 +283,6 @@ def bitsandbytes(name, model, dtype, **arguments):
                 packed, absmax, state.code, state.blocksize, state.shape, state.dtype
             )
     assert weights
-    model = model.float()
     transposed = isinstance(model, GPT2LMHeadModel)  # whose Conv1D becomes a linear layer
     finish(directory, weights, logits_of(model, {k: w.T if transposed else w for k, w in weights.items()}))
 
