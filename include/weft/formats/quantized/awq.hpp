@@ -42,12 +42,15 @@ class AwqMatrix final : public QuantizedMatrix {
     const auto value = [&](std::int32_t word, std::size_t r) {
       return static_cast<std::int32_t>(static_cast<std::uint32_t>(word) >> shifts[r % 8] & 15u);
     };
+    std::vector<std::int32_t> words_of_row(columns());  // the same for 8 rows
     return of_rows([&](std::size_t r, std::span<float> to) {
+      if (r % 8 == 0)
+        for (std::size_t c = 0; c < to.size(); ++c) words_of_row[c] = words[c * row_words + r / 8];
       for (std::size_t g = 0, c = 0; c < to.size(); ++g) {
         const float scale = scales[g * rows() + r];
         const std::int32_t zero = value(zero_words[g * row_words + r / 8], r);
         for (const std::size_t end = c + std::min(group_size_, to.size() - c); c < end; ++c)
-          to[c] = static_cast<float>(value(words[c * row_words + r / 8], r) - zero) * scale;
+          to[c] = static_cast<float>(value(words_of_row[c], r) - zero) * scale;
       }
     });
   }

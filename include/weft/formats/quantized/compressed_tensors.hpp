@@ -61,10 +61,7 @@ class PackedMatrix final : public QuantizedMatrix {
     const std::vector<std::size_t> group_of = read_groups();
     const std::span<const std::int32_t> words = packed_.elements<std::int32_t>();
     const std::size_t per_word = 32 / bits_;
-    const std::int32_t mask = (1 << bits_) - 1;
-    const auto value = [&](std::int32_t word, std::size_t index) {
-      return static_cast<std::int32_t>(static_cast<std::uint32_t>(word) >> (index % per_word * bits_)) & mask;
-    };
+    const std::uint32_t mask = (1u << bits_) - 1;
     struct Group {
       float scale;
       std::int32_t zero;
@@ -73,11 +70,16 @@ class PackedMatrix final : public QuantizedMatrix {
     return of_rows([&](std::size_t r, std::span<float> to) {
       for (std::size_t g = 0; g < groups_; ++g) {
         if (scales.size() > 1) of_row[g].scale = scales[r * groups_ + g];
-        if (zeros_) of_row[g].zero = value(zeros_.elements<std::int32_t>()[r / per_word * groups_ + g], r);
+        if (!zeros_) continue;
+        const auto word = static_cast<std::uint32_t>(zeros_.elements<std::int32_t>()[r / per_word * groups_ + g]);
+        of_row[g].zero = static_cast<std::int32_t>(word >> (r % per_word * bits_) & mask);
       }
-      for (std::size_t c = 0; c < to.size(); ++c) {
-        const Group& group = of_row[group_of[c]];
-        to[c] = static_cast<float>(value(words[r * packed_.extent(1) + c / per_word], c) - group.zero) * group.scale;
+      for (std::size_t c = 0; c < to.size();) {
+        auto word = static_cast<std::uint32_t>(words[r * packed_.extent(1) + c / per_word]);
+        for (const std::size_t end = std::min(c + per_word, to.size()); c < end; ++c, word >>= bits_) {
+          const Group& group = of_row[group_of[c]];
+          to[c] = static_cast<float>(static_cast<std::int32_t>(word & mask) - group.zero) * group.scale;
+        }
       }
     });
   }

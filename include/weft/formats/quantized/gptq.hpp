@@ -49,9 +49,6 @@ class GptqMatrix final : public QuantizedMatrix {
     const std::size_t per_word = 32 / options_.bits;
     const std::uint32_t mask = (1u << options_.bits) - 1;
     const std::uint32_t one_in_each = options_.zeros_less_one ? ~0u / mask : 0;
-    const auto value = [&](std::uint32_t word, std::size_t index) {
-      return static_cast<std::int32_t>(word >> (index % per_word * options_.bits) & mask);
-    };
     struct Group {
       float scale;
       std::int32_t zero;
@@ -59,13 +56,16 @@ class GptqMatrix final : public QuantizedMatrix {
     std::vector<Group> of_row(groups);
     return of_rows([&](std::size_t r, std::span<float> to) {
       for (std::size_t g = 0; g < groups; ++g) {
-        const auto word = static_cast<std::uint32_t>(zero_words[g * qzeros_.extent(1) + r / per_word]);
-        of_row[g] = {scales[g * rows() + r], value(word + one_in_each, r)};
+        const std::uint32_t word =
+            static_cast<std::uint32_t>(zero_words[g * qzeros_.extent(1) + r / per_word]) + one_in_each;
+        of_row[g] = {scales[g * rows() + r], static_cast<std::int32_t>(word >> (r % per_word * options_.bits) & mask)};
       }
-      for (std::size_t c = 0; c < to.size(); ++c) {
-        const Group& group = of_row[group_of[c]];
-        const auto word = static_cast<std::uint32_t>(words[c / per_word * rows() + r]);
-        to[c] = static_cast<float>(value(word, c) - group.zero) * group.scale;
+      for (std::size_t c = 0; c < to.size();) {
+        auto word = static_cast<std::uint32_t>(words[c / per_word * rows() + r]);
+        for (const std::size_t end = c + per_word; c < end; ++c, word >>= options_.bits) {
+          const Group& group = of_row[group_of[c]];
+          to[c] = static_cast<float>(static_cast<std::int32_t>(word & mask) - group.zero) * group.scale;
+        }
       }
     });
   }

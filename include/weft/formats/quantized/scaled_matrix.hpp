@@ -32,7 +32,8 @@ class ScaledMatrix final : public QuantizedMatrix {
         block_(block),
         weight_(weight),
         scales_(grid(layer, scale, layer.tensor(scale, detail::scale_types))) {
-    if (!zeros.empty() && layer.contains(zeros)) zeros_ = grid(layer, zeros, layer.tensor(zeros, {DType::i8, weight.dtype()}));
+    if (!zeros.empty() && layer.contains(zeros))
+      zeros_ = grid(layer, zeros, layer.tensor(zeros, {DType::i8, weight.dtype()}));
   }
 
   AnyTensor read() const override {
