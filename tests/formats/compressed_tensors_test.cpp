@@ -103,6 +103,7 @@ TEST(CompressedTensors, PackedTensorsThatDoNotFit) {
   EXPECT_THAT(put(".weight_scale", zeros_of(DType::i8, {32, 4})), HasSubstr("element type i8"));
   EXPECT_THAT(put(".weight_zero_point", zeros_of(DType::i32, {32, 4})), HasSubstr("(32, 4), expected (4, 4)"));
   EXPECT_THAT(put(".weight_zero_point", zeros_of(DType::i8, {4, 4})), HasSubstr("element type i8, expected i32"));
+  EXPECT_THAT(put(".weight", zeros_of(DType::f16, {32, 64})), HasSubstr("weight is beside a packed weight"));
   for (const char* part : {".weight_shape", ".weight_scale", ".weight_zero_point"})
     EXPECT_THAT(refusal(QuantizedCopy("packed-int4-asymmetric").remove(layer + part)), HasSubstr(" is missing"));
   const std::int64_t big = std::int64_t{1} << 62;

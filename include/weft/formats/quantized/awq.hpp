@@ -88,10 +88,8 @@ inline QuantizedFormat read_awq(const Json& config) {
   if (!config.get_or("zero_point", true))
     raise<UnsupportedError>(config.at("zero_point").location(), ": AWQ without zero points is not supported");
   for (const char* key : {"version", "format"})
-    if (const Json* version = config.given(key);
-        version && version->as_string() != "gemm" && version->as_string() != "GEMM")
-      raise<UnsupportedError>(version->location(), ": the version \"", version->as_string(),
-                              "\" is not supported (gemm)");
+    if (const Json* value = config.given(key); value && value->as_string() != "gemm" && value->as_string() != "GEMM")
+      raise<UnsupportedError>(value->location(), ": the version \"", value->as_string(), "\" is not supported (gemm)");
   const std::optional<std::size_t> group_size = detail::read_group_size(either("q_group_size", "group_size"));
   return {.marks = {".qweight"}, .parts = {".qzeros", ".scales"}, .open = [group_size](const StoredLayer& layer) {
             return std::make_unique<const AwqMatrix>(layer, group_size);

@@ -189,7 +189,10 @@ inline void check_compressed_format(const Json& format) {
 
 inline std::unique_ptr<const QuantizedMatrix> open_compressed(const StoredLayer& layer,
                                                               const CompressedScheme& scheme) {
-  if (layer.contains(".weight_packed") && !scheme.floating) return std::make_unique<const PackedMatrix>(layer, scheme);
+  if (layer.contains(".weight_packed") && !scheme.floating) {
+    if (layer.contains(".weight")) raise<FormatError>(layer.where(".weight"), " is beside a packed weight");
+    return std::make_unique<const PackedMatrix>(layer, scheme);
+  }
   const AnyTensor weight =
       scheme.floating ? layer.matrix(".weight", {DType::f8_e4m3}) : layer.matrix(".weight", {DType::i8});
   const ScaleBlock block = scheme.block_of(weight.extent(0), weight.extent(1));
