@@ -9,6 +9,7 @@
 #include <weft/core/eigen.hpp>
 #include <weft/core/error.hpp>
 #include <weft/core/executor.hpp>
+#include <weft/core/float8.hpp>
 #include <weft/core/function_ref.hpp>
 #include <weft/core/half.hpp>
 #include <weft/core/memory.hpp>
@@ -32,6 +33,15 @@
 #include <weft/formats/pickle.hpp>
 #include <weft/formats/pickle_value.hpp>
 #include <weft/formats/pytorch.hpp>
+#include <weft/formats/quantized/awq.hpp>
+#include <weft/formats/quantized/bitsandbytes.hpp>
+#include <weft/formats/quantized/compressed_tensors.hpp>
+#include <weft/formats/quantized/fp8.hpp>
+#include <weft/formats/quantized/gptq.hpp>
+#include <weft/formats/quantized/quantized_matrix.hpp>
+#include <weft/formats/quantized/quantized_weights.hpp>
+#include <weft/formats/quantized/scaled_matrix.hpp>
+#include <weft/formats/quantized/stored_tensors.hpp>
 #include <weft/formats/safetensors.hpp>
 #include <weft/formats/sentencepiece_model.hpp>
 #include <weft/formats/utf8.hpp>

@@ -11,8 +11,8 @@ namespace {
 
 using namespace weft;
 
-constexpr std::array all{DType::f32, DType::f16, DType::bf16, DType::f64,    DType::i8,
-                         DType::u8,  DType::i32, DType::i64,  DType::boolean};
+constexpr std::array all{DType::f32, DType::f16, DType::bf16,    DType::f64,     DType::i8,     DType::u8,
+                         DType::i32, DType::i64, DType::boolean, DType::f8_e4m3, DType::f8_e5m2};
 
 static_assert(Element<float> && Element<const half> && Element<bool> && !Element<char> && !Element<long double>);
 static_assert(FloatingElement<bfloat16> && FloatingElement<double> && !FloatingElement<std::int32_t>);
@@ -32,7 +32,7 @@ TEST(DType, VisitGoesToTheTypeTheTableNames) {
 TEST(DType, NamesAreThoseOfTheField) {
   std::string names;
   for (const DType dtype : all) names += std::string(name(dtype)) + " ";
-  EXPECT_EQ(names, "f32 f16 bf16 f64 i8 u8 i32 i64 bool ");
+  EXPECT_EQ(names, "f32 f16 bf16 f64 i8 u8 i32 i64 bool f8_e4m3 f8_e5m2 ");
 }
 
 TEST(DType, AreFoundByTheirNames) {

@@ -11,7 +11,8 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 seconds=${1:-60}
 [ $# -eq 0 ] || shift
 names=("$@")
-[ ${#names[@]} -gt 0 ] || names=(adapter config gguf json pickle pytorch safetensors sentencepiece tokenizer_json)
+[ ${#names[@]} -gt 0 ] ||
+  names=(adapter config gguf json pickle pytorch quantized safetensors sentencepiece tokenizer_json)
 
 cmake -S . -B build/fuzz -DCMAKE_CXX_COMPILER="${CXX:-clang++}" -DCMAKE_BUILD_TYPE=Release -DWEFT_BUILD_FUZZ=ON \
   -DWEFT_TEST_PACKAGE=OFF
@@ -25,6 +26,7 @@ seeds() {
     gguf) echo tests/fixtures/gguf ;;
     json) echo tests/fixtures/models/llama-sharded tests/fixtures/layouts/meta ;;
     pickle | pytorch) echo tests/fixtures/pytorch ;;
+    quantized) echo tests/fixtures/quantized/* ;;
     safetensors) echo tests/fixtures/pytorch tests/fixtures/models/llama-sharded ;;
     sentencepiece) echo tests/fixtures/tokenizers/* ;;
     tokenizer_json) echo tests/fixtures/tokenizer_json/* ;;

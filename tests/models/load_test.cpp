@@ -688,8 +688,8 @@ TEST(BadConfig, Rope) {
 TEST(BadConfig, KeysThatNobodyKnows) {
   expect_config_error<UnsupportedError>("logit_scale", 0.5, "the key \"logit_scale\" is not understood");
   expect_config_error<UnsupportedError>("sliding_window", 16, "the key \"sliding_window\" is not understood");
-  expect_config_error<UnsupportedError>("quantization_config", {{"quant_method", "gptq"}},
-                                        "the key \"quantization_config\" is not understood");
+  expect_config_error<UnsupportedError>("quantization_config", {{"quant_method", "aqlm"}},
+                                        "the quantisation method \"aqlm\" is not supported");
   expect_config_error<ConfigError>("sliding_window", 0, "sliding_window", "mistral-window");
   expect_config_error<FormatError>("tie_word_embeddings", 1, "expected a boolean");
   expect_config_error<FormatError>("attention_bias", "yes", "expected a boolean");

@@ -127,8 +127,6 @@ TEST_P(Families, RefuseKeysThatNobodyKnows) {
     changed["no_such_key"] = value;
     EXPECT_NE(message_of<UnsupportedError>([&] { read(changed.dump()); }).find("no_such_key"), std::string::npos);
   }
-  config["quantization_config"] = {{"quant_method", "gptq"}};
-  EXPECT_NE(message_of<UnsupportedError>([&] { read(config.dump()); }).find("quantization_config"), std::string::npos);
 }
 
 // Whatever stands under a key, the answer is a config or an error of ours that names the file.

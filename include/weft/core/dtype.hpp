@@ -9,6 +9,7 @@
 #include <utility>
 
 #include <weft/core/error.hpp>
+#include <weft/core/float8.hpp>
 #include <weft/core/half.hpp>
 
 namespace weft::inline v0 {
@@ -25,6 +26,8 @@ enum class DType : std::uint8_t {
   i32,
   i64,
   boolean,
+  f8_e4m3,
+  f8_e5m2,
   q8_0,
   q4_0,
   q4_1,
@@ -55,7 +58,8 @@ struct DTypeRows {};
 using ElementRows =
     DTypeRows<DTypeRow<float, DType::f32>, DTypeRow<half, DType::f16>, DTypeRow<bfloat16, DType::bf16>,
               DTypeRow<double, DType::f64>, DTypeRow<std::int8_t, DType::i8>, DTypeRow<std::uint8_t, DType::u8>,
-              DTypeRow<std::int32_t, DType::i32>, DTypeRow<std::int64_t, DType::i64>, DTypeRow<bool, DType::boolean>>;
+              DTypeRow<std::int32_t, DType::i32>, DTypeRow<std::int64_t, DType::i64>, DTypeRow<bool, DType::boolean>,
+              DTypeRow<float8_e4m3, DType::f8_e4m3>, DTypeRow<float8_e5m2, DType::f8_e5m2>>;
 
 struct DTypeInfo {
   std::string_view name;
@@ -65,11 +69,11 @@ struct DTypeInfo {
 };
 
 inline constexpr auto dtype_table = std::to_array<DTypeInfo>({
-    {"f32", 4, 1},      {"f16", 2, 1},      {"bf16", 2, 1},       {"f64", 8, 1},         {"i8", 1, 1},
-    {"u8", 1, 1},       {"i32", 4, 1},      {"i64", 8, 1},        {"bool", 1, 1},        {"q8_0", 34, 32},
-    {"q4_0", 18, 32},   {"q4_1", 20, 32},   {"q5_0", 22, 32},     {"q5_1", 24, 32},      {"q4_k", 144, 256},
-    {"q5_k", 176, 256}, {"q6_k", 210, 256}, {"q8_128", 130, 128}, {"q8_row", 32, 32, 4}, {"q2_k", 84, 256},
-    {"q3_k", 110, 256}, {"iq4_nl", 18, 32},
+    {"f32", 4, 1},         {"f16", 2, 1},      {"bf16", 2, 1},     {"f64", 8, 1},      {"i8", 1, 1},
+    {"u8", 1, 1},          {"i32", 4, 1},      {"i64", 8, 1},      {"bool", 1, 1},     {"f8_e4m3", 1, 1},
+    {"f8_e5m2", 1, 1},     {"q8_0", 34, 32},   {"q4_0", 18, 32},   {"q4_1", 20, 32},   {"q5_0", 22, 32},
+    {"q5_1", 24, 32},      {"q4_k", 144, 256}, {"q5_k", 176, 256}, {"q6_k", 210, 256}, {"q8_128", 130, 128},
+    {"q8_row", 32, 32, 4}, {"q2_k", 84, 256},  {"q3_k", 110, 256}, {"iq4_nl", 18, 32},
 });
 
 template <class T, class Rows>
@@ -141,6 +145,8 @@ decltype(auto) visit(DType dtype, F&& f) {
     case DType::i32: return std::forward<F>(f)(std::type_identity<std::int32_t>{});
     case DType::i64: return std::forward<F>(f)(std::type_identity<std::int64_t>{});
     case DType::boolean: return std::forward<F>(f)(std::type_identity<bool>{});
+    case DType::f8_e4m3: return std::forward<F>(f)(std::type_identity<float8_e4m3>{});
+    case DType::f8_e5m2: return std::forward<F>(f)(std::type_identity<float8_e5m2>{});
     default: break;
   }
   if (is_block_format(dtype)) raise<UnsupportedError>("elements of the block format ", name(dtype), " have no type");

@@ -23,6 +23,7 @@
 #include <weft/formats/json.hpp>
 #include <weft/formats/meta_checkpoint.hpp>
 #include <weft/formats/pytorch.hpp>
+#include <weft/formats/quantized/quantized_weights.hpp>
 #include <weft/formats/safetensors.hpp>
 #include <weft/formats/weights_file.hpp>
 
@@ -33,7 +34,9 @@ namespace weft::inline v0 {
 ///
 /// What opens is
 /// - a Hugging Face directory: config.json, generation_config.json (optional), and the weights in model.safetensors or
-///   pytorch_model.bin, or in the shards that an index of either names; safetensors are preferred;
+///   pytorch_model.bin, or in the shards that an index of either names; safetensors are preferred. Where config.json
+///   has a quantization_config, or there is the quantize_config.json of older GPTQ checkpoints, every quantised layer
+///   has the one tensor "<layer>.weight" of floats that its stored tensors stand for (QuantizedWeights);
 /// - a directory of Meta's: params.json and consolidated.00.pth with the model-parallel parts that follow;
 ///   configuration and tensors appear under the names that transformers gives them (see meta_config);
 /// - a GGUF file, or the first of several that hold one model: config() and generation_config() are then made of its
@@ -80,6 +83,9 @@ class Checkpoint {
     if (found == places_.end()) raise<FormatError>(directory_.string(), ": there is no tensor ", name);
     return found->second.file->tensor(found->second.name);
   }
+  /// Whether a tensor is the weight of a quantised layer: (outputs, inputs), also where the layer's own class has it
+  /// the other way round.
+  bool is_quantized(std::string_view name) const noexcept { return quantized_ && quantized_->contains(name); }
   /// Lets go of the memory of a tensor of this checkpoint that is not wanted soon; touching it reads it again.
   void release(std::string_view name, const AnyTensor& tensor) const noexcept {
     const auto found = places_.find(name);
@@ -142,6 +148,31 @@ class Checkpoint {
     } else {
       no_weights();
     }
+    read_quantized();
+  }
+
+  /// Puts the weights of quantised layers in the place of what is stored of them.
+  void read_quantized() {
+    Json description;
+    if (const Json* own = config_.given("quantization_config"); own && !(own->is_object() && own->empty())) {
+      description = *own;
+    } else if (const auto path = file("quantize_config.json")) {
+      description = parse_json_file(path->string());
+    } else {
+      return;
+    }
+    std::vector<std::shared_ptr<const WeightsFile>> files;
+    for (const auto& [name, place] : places_) files.push_back(place.file);
+    std::sort(files.begin(), files.end());
+    files.erase(std::unique(files.begin(), files.end()), files.end());
+    quantized_ = std::make_shared<const QuantizedWeights>(StoredTensors(directory_.string(), std::move(files)),
+                                                          read_quantized_format(description));
+    for (const std::string& name : quantized_->replaced()) {
+      const auto found = places_.find(name);
+      bytes_ -= found->second.file->find(found->second.name)->bytes;
+      places_.erase(found);
+    }
+    add_file(quantized_);
   }
 
   void read_meta(const std::filesystem::path& params_file) {
@@ -223,7 +254,8 @@ class Checkpoint {
   Json config_;
   std::optional<Json> generation_config_;
   std::shared_ptr<const GgufFile> gguf_;
-  std::map<std::string, Place, std::less<>> places_;  // by the names of the model
+  std::shared_ptr<const QuantizedWeights> quantized_;  // null where no layer is quantised
+  std::map<std::string, Place, std::less<>> places_;   // by the names of the model
   std::vector<std::string> names_;
   std::size_t bytes_ = 0;
 };

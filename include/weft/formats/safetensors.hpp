@@ -39,13 +39,13 @@ struct SafetensorsType {
 
 /// Every element type of the format, in the order in which the format sorts them: by alignment.
 inline constexpr std::array<SafetensorsType, 20> safetensors_types{
-    {{"BOOL", 8, DType::boolean},  {"F4", 4, std::nullopt},      {"F6_E2M3", 6, std::nullopt},
-     {"F6_E3M2", 6, std::nullopt}, {"U8", 8, DType::u8},         {"I8", 8, DType::i8},
-     {"F8_E5M2", 8, std::nullopt}, {"F8_E4M3", 8, std::nullopt}, {"F8_E8M0", 8, std::nullopt},
-     {"I16", 16, std::nullopt},    {"U16", 16, std::nullopt},    {"F16", 16, DType::f16},
-     {"BF16", 16, DType::bf16},    {"I32", 32, DType::i32},      {"U32", 32, std::nullopt},
-     {"F32", 32, DType::f32},      {"C64", 64, std::nullopt},    {"F64", 64, DType::f64},
-     {"I64", 64, DType::i64},      {"U64", 64, std::nullopt}}};
+    {{"BOOL", 8, DType::boolean},    {"F4", 4, std::nullopt},        {"F6_E2M3", 6, std::nullopt},
+     {"F6_E3M2", 6, std::nullopt},   {"U8", 8, DType::u8},           {"I8", 8, DType::i8},
+     {"F8_E5M2", 8, DType::f8_e5m2}, {"F8_E4M3", 8, DType::f8_e4m3}, {"F8_E8M0", 8, std::nullopt},
+     {"I16", 16, std::nullopt},      {"U16", 16, std::nullopt},      {"F16", 16, DType::f16},
+     {"BF16", 16, DType::bf16},      {"I32", 32, DType::i32},        {"U32", 32, std::nullopt},
+     {"F32", 32, DType::f32},        {"C64", 64, std::nullopt},      {"F64", 64, DType::f64},
+     {"I64", 64, DType::i64},        {"U64", 64, std::nullopt}}};
 
 inline const SafetensorsType* find_safetensors_type(std::string_view name) noexcept {
   for (const SafetensorsType& type : safetensors_types)

@@ -165,14 +165,27 @@ class WeightLoader {
       const std::span<const std::string_view> ignored =
           gguf_ ? std::span<const std::string_view>(gguf_ignored_names) : architecture_.ignored_tensors;
       if (std::none_of(ignored.begin(), ignored.end(),
-                       [&](std::string_view pattern) { return matches_pattern(tensor, pattern_of(pattern)); }))
+                       [&](std::string_view pattern) { return matches_pattern(tensor, pattern_of(pattern)); }) &&
+          !is_empty_bias(tensor))
         raise<FormatError>(checkpoint_.source_of(tensor), ": a ", architecture_.model_type, " model with this ",
                            gguf_ ? "metadata" : "config.json", " has no such tensor");
       total_ -= checkpoint_.tensor(tensor).bytes().size();
     }
   }
 
-  bool transposed(const Row& row) const noexcept { return row.transposed && !gguf_; }
+  /// AutoGPTQ's layers have a bias, of zeros where the model has none.
+  bool is_empty_bias(std::string_view tensor) const {
+    constexpr std::string_view bias = "bias";
+    if (!tensor.ends_with(bias)) return false;
+    const std::string layer(tensor.substr(0, tensor.size() - bias.size()));
+    if (!checkpoint_.is_quantized(layer + "weight")) return false;
+    const AnyTensor stored = checkpoint_.tensor(tensor);
+    return std::all_of(stored.bytes().begin(), stored.bytes().end(), [](std::byte b) { return b == std::byte{0}; });
+  }
+
+  bool transposed(const Row& row, std::string_view tensor) const noexcept {
+    return row.transposed && !gguf_ && !checkpoint_.is_quantized(tensor);
+  }
   std::size_t groups(const Row& row) const { return row.part.groups && !gguf_ ? row.part.groups(config_) : 1; }
 
   /// Where a row's tensor begins in each run; in GGUF files, where there is one run, as many times further on.
@@ -182,18 +195,18 @@ class WeightLoader {
   }
 
   /// The shape in which a row's tensor is stored, of one expert where experts are apart.
-  Shape stored_shape(const Row& row) const {
+  Shape stored_shape(const Row& row, std::string_view tensor) const {
     const std::size_t rows = row.part.stored ? row.part.stored(config_) : row.rows(config_);
     if (!row.matrix()) return Shape{rows};
     const std::size_t columns = row.columns(config_);
-    return transposed(row) ? Shape{columns, rows} : Shape{rows, columns};
+    return transposed(row, tensor) ? Shape{columns, rows} : Shape{rows, columns};
   }
 
   /// The tensor of a row: in place where its elements lie one after the other, otherwise a copy.
   AnyTensor read(const Row& row, const TensorIndex& index, const std::string& tensor) const {
     if (options_.stop.stop_requested()) raise<Cancelled>("loading was stopped before ", tensor);
     AnyTensor stored = checkpoint_.tensor(tensor);
-    const Shape shape = stored_shape(row);
+    const Shape shape = stored_shape(row, tensor);
     const std::string pattern = pattern_of(row);
     const bool stacked = row.experts && pattern.find("{}") == pattern.rfind("{}");
     Shape expected = stacked ? Shape{row.experts(config_)} : Shape{};
@@ -209,9 +222,9 @@ class WeightLoader {
     if (stacked) stored = stored.rows(index[1], index[1] + 1);
     if (stored.shape() != shape) stored = stored.reshaped(shape);
     const AnyTensor mapped = stored;
-    if (transposed(row)) stored = transposed_copy(stored);
+    if (transposed(row, tensor)) stored = transposed_copy(stored);
     if (row.part.stored) stored = rows_of_groups(stored, groups(row), part_begin(row), row.rows(config_));
-    if (transposed(row) || groups(row) > 1) checkpoint_.release(tensor, mapped);
+    if (transposed(row, tensor) || groups(row) > 1) checkpoint_.release(tensor, mapped);
     if (options_.preload) touch_pages(stored.bytes());
     return stored;
   }

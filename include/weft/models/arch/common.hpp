@@ -101,6 +101,7 @@ inline constexpr auto common_ignored_keys = std::to_array<std::string_view>({
     "router_aux_loss_coef",
     "router_jitter_noise",
     "output_router_logits",
+    "quantization_config",  // Checkpoint reads it
 });
 
 /// The keys under which sizes stand; "" for one that the family has no key for.
@@ -130,7 +131,6 @@ inline DecoderConfig read_sizes(ConfigReader& config, const SizeKeys& keys = {})
   if (c.heads % c.kv_heads != 0)
     raise<ConfigError>(config.object().location(), ": ", keys.heads, " ", c.heads, " is not a multiple of ",
                        keys.kv_heads, " ", c.kv_heads);
-  config.refuse("quantization_config");
   return c;
 }
 
