@@ -45,6 +45,7 @@ class Tower {
   /// All layers, on the tokens in place. Throws Cancelled when `stop` is requested.
   void run(const TowerConfig& config, const TowerWeights& weights, std::span<const PackedSequence> sequences,
            bool causal, const Tap& tap, const std::stop_token& stop, const cpu::Context& ctx) {
+    if (rows_ == 0) return;
     const EncoderLayerParams params{.form = EncoderForm::pre_norm,
                                     .norm = {.eps = config.norm_eps, .kind = NormKind::layer},
                                     .activation = config.activation,

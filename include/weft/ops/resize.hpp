@@ -99,12 +99,21 @@ struct ResizeAxis {
   }
 };
 
+/// Whether Pillow goes along the height first: where that loses more than twice as many pixels as the width.
+inline bool height_first(const Dims<3>& from, const Dims<3>& to) noexcept {
+  const auto lost = [&](std::size_t dim) {
+    return static_cast<std::ptrdiff_t>(from[dim]) - static_cast<std::ptrdiff_t>(to[dim]);
+  };
+  return lost(0) > 0 && lost(0) > 2 * lost(1);
+}
+
 }  // namespace detail
 
 /// An image in another size, antialiased where it shrinks: the bytes of Pillow's Image.resize() or of torchvision's
 /// resize() on 8-bit tensors, as ResizeRounding says.
 ///   y[i] = sum_j w(|j - c| / s) x[j] / sum_j w(|j - c| / s),  c = (i + 1/2) n / m - 1/2,  s = max(n / m, 1)
-/// along the width, from n pixels to m, rounded to bytes, then along the height.
+/// along the width, from n pixels to m, rounded to bytes, then along the height; as in Pillow 13, the height comes
+/// first where that loses more than twice as many pixels as the width (Pillow up to 12 did not do so).
 ///
 /// x: (height, width, channels), y: (height, width, channels), of any other height and width; both contiguous, not
 /// overlapping. Throws ShapeError, also for an image without pixels.
@@ -116,14 +125,24 @@ inline void resize(TensorView<const std::uint8_t, 3> x, TensorView<std::uint8_t,
   if (!x.is_contiguous() || !y.is_contiguous()) raise<ShapeError>("resize: the pixels must lie one after the other");
   const std::size_t height = x.extent(0), width = x.extent(1), channels = x.extent(2);
   const detail::ResizeAxis across(width, y.extent(1), params), down(height, y.extent(0), params);
-  const std::size_t row = y.extent(1) * channels;
-  auto narrow = Tensor<std::uint8_t, 2>::uninitialised({height, row});
-  detail::parallel_for(ctx, height, [&](std::size_t r, std::size_t) {
-    for (std::size_t c = 0; c < y.extent(1); ++c)
-      across.pixel(x.data() + r * width * channels, c, channels, narrow.data() + r * row + c * channels);
-  });
-  detail::parallel_for(ctx, y.extent(0),
-                       [&](std::size_t r, std::size_t) { down.pixel(narrow.data(), r, row, y.data() + r * row); });
+  const auto resize_rows = [&](const std::uint8_t* from, std::size_t rows, std::uint8_t* to) {
+    detail::parallel_for(ctx, rows, [&](std::size_t r, std::size_t) {
+      for (std::size_t c = 0; c < y.extent(1); ++c)
+        across.pixel(from + r * width * channels, c, channels, to + (r * y.extent(1) + c) * channels);
+    });
+  };
+  const auto resize_columns = [&](const std::uint8_t* from, std::size_t row, std::uint8_t* to) {
+    detail::parallel_for(ctx, y.extent(0), [&](std::size_t r, std::size_t) { down.pixel(from, r, row, to + r * row); });
+  };
+  if (params.rounding == ResizeRounding::pillow && detail::height_first(x.extents(), y.extents())) {
+    auto part = Tensor<std::uint8_t, 3>::uninitialised({y.extent(0), width, channels});
+    resize_columns(x.data(), width * channels, part.data());
+    resize_rows(part.data(), y.extent(0), y.data());
+  } else {
+    auto part = Tensor<std::uint8_t, 3>::uninitialised({height, y.extent(1), channels});
+    resize_rows(x.data(), height, part.data());
+    resize_columns(part.data(), y.extent(1) * channels, y.data());
+  }
 }
 
 }  // namespace weft::inline v0

@@ -40,7 +40,7 @@ inline void read_clip_text(ConfigReader& config, VisionConfig& c) {
                       {.embedding = "text_model.embeddings",
                        .layer = "text_model.encoder.layers.{}",
                        .norm = "text_model.final_layer_norm",
-                       .pooled = {}});
+                       .pooled = "text_projection"});
   c.vocab = config.positive_or("vocab_size", 49408);
   c.context = config.positive_or("max_position_embeddings", 77);
   c.end_token = static_cast<TokenId>(config.count_or("eos_token_id", 49407));
