@@ -67,7 +67,6 @@ constexpr VisionRow pooler_row(std::string_view name, VisionSlot slot, VisionRow
 /// A third of the tensor of queries, keys and values.
 constexpr VisionRow third(VisionRow row, VisionRow::Extent begin) {
   row.part = {.stored = dim::pooler_qkv, .begin = begin};
-  row.repeated = begin != nullptr;
   return row;
 }
 
