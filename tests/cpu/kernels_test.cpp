@@ -503,7 +503,9 @@ void hash_attention(const cpu::Kernels& kernels, Hash& hash) {
                                   .window = 70,
                                   .causal = true,
                                   .key_mask = nullptr,
-                                  .alibi_slopes = cap == 0.f ? nullptr : slopes.data()};
+                                  .alibi_slopes = cap == 0.f ? nullptr : slopes.data(),
+                                  .relative_bias = nullptr,
+                                  .relative_radius = 0};
     for (std::size_t head = 0; head < kv_heads; ++head)
       for (std::size_t token = 0; token < tokens; token += 18) {
         const cpu::AttentionTask task{.kv_head = head,

@@ -14,7 +14,7 @@ namespace {
 using namespace weft;
 using namespace weft_tests;
 
-constexpr std::size_t hidden = 26, width = 12, heads = 2, head_dim = 6, intermediate = 19;
+constexpr std::size_t heads = 2, head_dim = 6, width = heads * head_dim, hidden = 26, intermediate = 19;
 
 class BottleneckBlock : public testing::Test {
  protected:
@@ -23,7 +23,8 @@ class BottleneckBlock : public testing::Test {
     return {.weight = numbers.matrix(DType::f32, to, from), .bias = numbers.vector(to), .norm = norm(to)};
   }
   NormedMlpWeights feed_forward() {
-    return {.mlp = {.up = numbers.matrix(DType::f32, intermediate, width),
+    return {.mlp = {.gate = {},
+                    .up = numbers.matrix(DType::f32, intermediate, width),
                     .down = numbers.matrix(DType::f32, width, intermediate),
                     .up_bias = numbers.vector(intermediate),
                     .down_bias = numbers.vector(width)},

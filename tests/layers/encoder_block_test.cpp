@@ -15,7 +15,7 @@ namespace {
 using namespace weft;
 using namespace weft_tests;
 
-constexpr std::size_t hidden = 30, heads = 5, head_dim = 6, intermediate = 37;
+constexpr std::size_t heads = 5, head_dim = 6, hidden = heads * head_dim, intermediate = 37;
 constexpr double eps = 1e-5;
 
 EncoderLayerWeights random_layer() {
@@ -30,7 +30,8 @@ EncoderLayerWeights random_layer() {
                         .v_bias = numbers.vector(hidden),
                         .o_bias = numbers.vector(hidden)},
           .attention_norm = norm(),
-          .mlp = {.up = numbers.matrix(DType::f32, intermediate, hidden),
+          .mlp = {.gate = {},
+                  .up = numbers.matrix(DType::f32, intermediate, hidden),
                   .down = numbers.matrix(DType::f32, hidden, intermediate),
                   .up_bias = numbers.vector(intermediate),
                   .down_bias = numbers.vector(hidden)},

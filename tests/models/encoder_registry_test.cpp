@@ -49,8 +49,9 @@ TEST(EncoderRegistry, TheCallersOwnComeFirst) {
   EXPECT_EQ(&find_encoder(bert, own), &mine);
   EXPECT_EQ(&find_encoder(bert), &arch::bert);
   const Json other = parse_json(R"({"model_type": "llama"})", "config.json");
-  EXPECT_EQ(message_of<UnsupportedError>([&] { find_encoder(other); }).find(
-                "config.json: model_type (byte 22): the model type \"llama\" is not supported (albert, bert, "),
+  EXPECT_EQ(message_of<UnsupportedError>([&] {
+              find_encoder(other);
+            }).find("config.json: model_type (byte 22): the model type \"llama\" is not supported (albert, bert, "),
             0u);
 }
 

@@ -52,7 +52,9 @@ TEST(SentenceEmbedding, NormalisesToLengthOne) {
 TEST(SentenceEmbedding, ChecksShapes) {
   std::array<float, 3> y{};
   EXPECT_THROW(sentence_embedding(states, {}, y), ShapeError);
-  EXPECT_EQ(message_of<ShapeError>([] { embedded({}, Tensor<float, 2>({0, 2})); }),
+  EXPECT_EQ(message_of<ShapeError>([] {
+              embedded({}, Tensor<float, 2>({0, 2}));
+            }),
             "sentence_embedding: there are no tokens");
 }
 
@@ -85,24 +87,24 @@ class Modules : public ::testing::Test {
 TEST_F(Modules, AreOptional) { EXPECT_FALSE(read_sentence_modules(directory.path()).has_value()); }
 
 TEST_F(Modules, SayPoolingAndNormalisation) {
-  const SentenceModules mean =
-      read(two, R"({"word_embedding_dimension": 8, "pooling_mode_cls_token": false, "pooling_mode_mean_tokens": true})");
+  const SentenceModules mean = read(
+      two, R"({"word_embedding_dimension": 8, "pooling_mode_cls_token": false, "pooling_mode_mean_tokens": true})");
   EXPECT_EQ(mean.embedding.pooling, Pooling::mean);
   EXPECT_FALSE(mean.embedding.normalize);
   EXPECT_EQ(mean.transformer, directory.path());
   EXPECT_EQ(mean.width, 8u);
   EXPECT_TRUE(read(three, R"({"pooling_mode_mean_tokens": true})").embedding.normalize);
-  for (const auto& [key, pooling] : {std::pair("pooling_mode_cls_token", Pooling::first),
-                                     std::pair("pooling_mode_max_tokens", Pooling::max),
-                                     std::pair("pooling_mode_mean_sqrt_len_tokens", Pooling::mean_sqrt),
-                                     std::pair("pooling_mode_weightedmean_tokens", Pooling::weighted_mean),
-                                     std::pair("pooling_mode_lasttoken", Pooling::last)})
+  for (const auto& [key, pooling] :
+       {std::pair("pooling_mode_cls_token", Pooling::first), std::pair("pooling_mode_max_tokens", Pooling::max),
+        std::pair("pooling_mode_mean_sqrt_len_tokens", Pooling::mean_sqrt),
+        std::pair("pooling_mode_weightedmean_tokens", Pooling::weighted_mean),
+        std::pair("pooling_mode_lasttoken", Pooling::last)})
     EXPECT_EQ(read(two, std::string("{\"") + key + "\": true}").embedding.pooling, pooling);
   for (const auto& [name, pooling] :
        {std::pair("cls", Pooling::first), std::pair("mean", Pooling::mean), std::pair("lasttoken", Pooling::last)})
-    EXPECT_EQ(read(two, std::string("{\"embedding_dimension\": 8, \"pooling_mode\": \"") + name + "\"}")
-                  .embedding.pooling,
-              pooling);
+    EXPECT_EQ(
+        read(two, std::string("{\"embedding_dimension\": 8, \"pooling_mode\": \"") + name + "\"}").embedding.pooling,
+        pooling);
 }
 
 TEST_F(Modules, RefuseWhatIsNotSupported) {
@@ -118,8 +120,9 @@ TEST_F(Modules, RefuseWhatIsNotSupported) {
               AllOf(StartsWith((directory.path() / "modules.json").string()), HasSubstr("\"x.Dense\"")));
   EXPECT_THAT(refused(R"([{"path": "", "type": "Transformer"}])", mean), HasSubstr("there is no element 1"));
   EXPECT_THAT(refused("{}", mean), HasSubstr("expected an array"));
-  EXPECT_THAT(refused(R"([{"path": "../other", "type": "Transformer"}, {"path": "1_Pooling", "type": "Pooling"}])", mean),
-              HasSubstr("expected the name of a folder"));
+  EXPECT_THAT(
+      refused(R"([{"path": "../other", "type": "Transformer"}, {"path": "1_Pooling", "type": "Pooling"}])", mean),
+      HasSubstr("expected the name of a folder"));
   EXPECT_THAT(refused(R"([{"path": "", "type": "Transformer"}, {"path": "pool", "type": "Pooling"}])", mean),
               HasSubstr("pool/config.json"));
 }

@@ -72,7 +72,9 @@ inline void bottleneck_block(const BottleneckLayerWeights& weights, std::span<co
                                             LinearOutput{a.k, b.k, detail::bias_or_null(a.k_bias)}};
   linear(buffers.query_key, outputs, ctx);
   linear(x, a.v, b.v, ctx, detail::bias_or_null(a.v_bias));
-  const auto heads = [&](TensorView<float, 2> flat) { return flat.reshape(flat.extent(0), dynamic, params.head_dim); };
+  const auto heads = [&](TensorView<float, 2> flat) {
+    return flat.reshape(flat.extent(0), flat.extent(1) / params.head_dim, params.head_dim);
+  };
   detail::attend_in_sequences(sequences, params.scores, heads(b.q), heads(b.k), heads(b.v), heads(b.out), ctx);
   detail::linear_onto(b.out, a.o, detail::bias_or_null(a.o_bias), buffers.part, ctx, buffers.narrow);
   detail::tap_out(tap, buffers.part, name, ".", params.attention_name);

@@ -85,7 +85,9 @@ inline void self_attention(const AttentionWeights& weights, std::span<const Pack
                                             LinearOutput{weights.k, buffers.k, detail::bias_or_null(weights.k_bias)},
                                             LinearOutput{weights.v, buffers.v, detail::bias_or_null(weights.v_bias)}};
   linear(x, outputs, ctx);
-  const auto heads = [&](TensorView<float, 2> flat) { return flat.reshape(flat.extent(0), dynamic, head_dim); };
+  const auto heads = [&](TensorView<float, 2> flat) {
+    return flat.reshape(flat.extent(0), flat.extent(1) / head_dim, head_dim);
+  };
   detail::attend_in_sequences(sequences, params, heads(buffers.q), heads(buffers.k), heads(buffers.v),
                               heads(buffers.out), ctx);
   detail::linear_onto(buffers.out, weights.o, detail::bias_or_null(weights.o_bias), y, ctx, residual);

@@ -66,16 +66,28 @@ inline constexpr auto bert_tensors =
            head_rows(task::next_sentence, true, "cls.seq_relationship.weight", "cls.seq_relationship.bias",
                      in_encoder::next_sentence, in_encoder::next_sentence_bias, dim::two));
 
-// The decoder of masked words, which is the embedding, and a buffer that older versions of transformers saved.
-inline constexpr auto bert_ignored_tensors = std::to_array<std::string_view>(
-    {"cls.predictions.decoder.weight", "cls.predictions.decoder.bias", "bert.embeddings.position_ids"});
+inline constexpr auto bert_ignored_keys = joined(encoder_ignored_keys, std::to_array<std::string_view>({
+                                                                           "emb_size",  // of TinyBERT: hidden_size
+                                                                       }));
+
+// The decoder of masked words, which is the embedding, a buffer that older versions of transformers saved, and what
+// TinyBERT compared its layers with its teacher's by.
+inline constexpr auto bert_ignored_tensors = std::to_array<std::string_view>({
+    "cls.predictions.decoder.weight",
+    "cls.predictions.decoder.bias",
+    "bert.embeddings.position_ids",
+    "fit_dense.weight",
+    "fit_dense.bias",
+    "fit_denses.{}.weight",
+    "fit_denses.{}.bias",
+});
 
 /// BERT (Devlin et al. 2019, arXiv:1810.04805; transformers, models/bert/modeling_bert.py) and what shares its graph:
-/// MiniLM, BGE, E5, GTE.
+/// MiniLM, BGE, E5, GTE, TinyBERT.
 inline constexpr EncoderArchitecture bert{.model_type = "bert",
                                           .read_config = read_bert,
                                           .tensors = bert_tensors,
-                                          .ignored_keys = encoder_ignored_keys,
+                                          .ignored_keys = bert_ignored_keys,
                                           .ignored_tensors = bert_ignored_tensors,
                                           .prefix = "bert."};
 

@@ -181,7 +181,7 @@ inline constexpr auto mobilebert_mlp = std::to_array<EncoderRow>({
 });
 
 inline constexpr auto mobilebert_heads =
-    joined(head_rows(task::pooler, true, "mobilebert.pooler.dense.weight", "mobilebert.pooler.dense.bias",
+    joined(head_rows(task::dense_pooler, true, "mobilebert.pooler.dense.weight", "mobilebert.pooler.dense.bias",
                      in_encoder::pooler, in_encoder::pooler_bias, dim::hidden),
            pooled_classes_rows, token_head_rows,
            masked_word_rows(task::masked_word, {.embedding = "mobilebert.embeddings.word_embeddings.weight",
