@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Makes golden data about images: tests/fixtures/vision (tiny random models and what they must compute),
-tests/fixtures/image_processors (what image processors make of images) and tests/fixtures/resize (what Pillow and
-torchvision make of them), in the format that README.md beside this file describes.
+tests/fixtures/image_processors (what image processors make of images), tests/fixtures/resize (what Pillow and
+torchvision make of them) and tests/fixtures/images (a picture), in the format that README.md beside this file describes.
 
 A model is refused where it proves little: float64 must give nearly the same numbers, and every parameter must matter:
 without it what the model says changes by far more than the tests allow.
@@ -334,12 +334,26 @@ def make_resize(_):
     print(f"{'resize':22} {size / 1000:4.0f} kB", flush=True)
 
 
+def make_pictures(_):
+    """A picture as PNG and as JPEG: a red disc on a blue ground that gets lighter."""
+    directory = FIXTURES / "images"
+    shutil.rmtree(directory, ignore_errors=True)
+    directory.mkdir()
+    y, x = numpy.mgrid[:24, :32]
+    image = numpy.zeros((24, 32, 3), numpy.uint8)
+    image[..., 2] = 100 + 4 * x
+    image[(y - 12) ** 2 + (x - 14) ** 2 < 64] = (220, 30, 40)
+    PIL.Image.fromarray(image).save(directory / "shapes.png")
+    PIL.Image.fromarray(image).save(directory / "shapes.jpg", quality=90)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("names", nargs="*", help="fixtures to make, as vision/vit; by default all")
     wanted = parser.parse_args().names
     made = {f"vision/{v.name}": (make_model, v) for v in VARIANTS}
     made |= {f"image_processors/{p.name}": (make_processor, p) for p in PROCESSORS} | {"resize": (make_resize, None)}
+    made |= {"images": (make_pictures, None)}
     unknown = set(wanted) - set(made)
     if unknown:
         sys.exit(f"no such fixture: {', '.join(sorted(unknown))}")
