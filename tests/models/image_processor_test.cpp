@@ -57,8 +57,7 @@ TEST_P(ImageProcessors, MakeOfImagesWhatTheReferenceMakes) {
       const Tensor<float, 3> pixels = processor(TensorView<const std::uint8_t, 3>(
           image.elements<std::uint8_t>().data(), {image.extent(0), image.extent(1), image.extent(2)}));
       ASSERT_EQ(pixels.shape(), expected.shape());
-      // The bytes are the same; PyTorch may divide by a product with the reciprocal.
-      EXPECT_LE(max_difference(pixels.elements(), expected.elements<float>()), 1e-6f);
+      EXPECT_EQ(max_difference(pixels.elements(), expected.elements<float>()), 0.f);
     }
   }
 }

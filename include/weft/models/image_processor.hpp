@@ -19,11 +19,15 @@
 
 namespace weft::inline v0 {
 
-/// Which of transformers' two implementations of every image processor is followed, to the bit where it is stated.
-/// The first rounds resized pixels as Pillow does and calculates with NumPy: ViTImageProcessor, CLIPFeatureExtractor
-/// and so on up to transformers 4, and the classes ending in Pil since. The second is built on torchvision:
-/// ViTImageProcessorFast and so on up to transformers 4, ViTImageProcessor and so on in 5. They resize to bytes that
-/// differ by one at most, and crop images that are too small at another pixel.
+/// Which of transformers' two implementations of every image processor is followed; both are matched to the bit. The
+/// first resizes with Pillow and calculates with NumPy: ViTImageProcessor, CLIPFeatureExtractor and so on up to
+/// transformers 4, and the classes ending in Pil since. The second is built on torchvision: ViTImageProcessorFast and
+/// so on up to transformers 4, ViTImageProcessor and so on in 5. Bytes after resizing differ by one as a rule, and
+/// where an odd number of pixels is missing from a crop, it lies one pixel apart.
+///
+/// A config that names a class ending in Fast means the second; any other is taken to mean the first, although
+/// transformers 5 runs the second on it where torchvision is installed. A program that wants that sets
+/// ImageProcessorParams::backend.
 enum class ImageBackend : unsigned char { pillow, torchvision };
 
 struct ImageSize {

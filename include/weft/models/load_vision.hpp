@@ -26,7 +26,7 @@ inline VisionModel load_vision(const std::filesystem::path& path, const LoadOpti
                            .source = path.string(),
                            .config = architecture.read_config(reader)};
   reader.finish(architecture.ignored_keys);
-  if (checkpoint.gguf() == nullptr) parts.image_processor = load_image_processor(path, architecture.model_type);
+  parts.image_processor = load_image_processor(checkpoint.directory(), architecture.model_type);
   if (options.tokenizer && parts.config.has_text()) parts.tokenizer = load_tokenizer(checkpoint);
   parts.executor = detail::executor_of(options);
   parts.compute = options.compute;

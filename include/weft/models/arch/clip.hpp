@@ -117,7 +117,7 @@ inline constexpr auto clip_text_layers = std::to_array<VisionRow>({
     looked_up(text_row("text_model.embeddings.token_embedding.weight", slot<&VisionWeights::words>, dim::vocab,
                        dim::text_hidden)),
     looked_up(text_row("text_model.embeddings.position_embedding.weight", in_vision::in_text<&TowerWeights::positions>,
-                       dim::context, dim::text_hidden)),
+                       dim::text_context, dim::text_hidden)),
     text_row("text_model.encoder.layers.{}.self_attn.q_proj.weight", in_vision::TextLayer::q, dim::text_hidden,
              dim::text_hidden),
     text_row("text_model.encoder.layers.{}.self_attn.q_proj.bias", in_vision::TextLayer::q_bias, dim::text_hidden),
@@ -145,7 +145,7 @@ inline constexpr auto clip_text_layers = std::to_array<VisionRow>({
              dim::text_hidden),
     text_row("text_model.final_layer_norm.bias", in_vision::in_text<&TowerWeights::norm, &NormWeights::bias>,
              dim::text_hidden),
-    reshaped(text_row("logit_scale", slot<&VisionWeights::logit_scale>, dim::single)),
+    reshaped(text_row("logit_scale", slot<&VisionWeights::logit_scale>, dim::one)),
 });
 
 inline constexpr auto clip_image_tensors = joined(
@@ -156,15 +156,16 @@ inline constexpr auto clip_image_tensors = joined(
                    in_vision::in_image<&TowerWeights::input_norm, &NormWeights::gain>, dim::image_hidden),
         vision_row("vision_model.pre_layrnorm.bias", in_vision::in_image<&TowerWeights::input_norm, &NormWeights::bias>,
                    dim::image_hidden),
-        optional_row("visual_projection.weight",
-                     vision_row("visual_projection.weight", in_vision::weight<&VisionWeights::image_projection>,
-                                dim::projection, dim::image_hidden, vision::chosen<&VisionConfig::image_projection>)),
+        optional_row(
+            "visual_projection.weight",
+            vision_row("visual_projection.weight", in_vision::weight<&VisionWeights::image_projection>,
+                       dim::shared_projection, dim::image_hidden, vision::chosen<&VisionConfig::image_projection>)),
     }));
 
 inline constexpr auto clip_tensors = joined(
     clip_image_tensors, clip_text_layers, classifier_rows<ImageClassifier::mean>,
     std::to_array<VisionRow>({text_row("text_projection.weight", in_vision::weight<&VisionWeights::text_projection>,
-                                       dim::projection, dim::text_hidden)}));
+                                       dim::shared_projection, dim::text_hidden)}));
 
 // Buffers that older versions of transformers saved.
 inline constexpr auto clip_ignored_tensors =

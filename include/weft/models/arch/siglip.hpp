@@ -121,14 +121,14 @@ inline constexpr auto siglip_image_tensors =
            std::to_array<VisionRow>({vision_row("vision_model.embeddings.patch_embedding.bias",
                                                 in_vision::bias<&VisionWeights::patches>, dim::image_hidden)}));
 
-inline constexpr auto siglip_tensors =
-    joined(siglip_image_tensors, clip_text_layers, classifier_rows<ImageClassifier::mean>,
-           std::to_array<VisionRow>({
-               text_row("text_model.head.weight", in_vision::weight<&VisionWeights::text_projection>, dim::projection,
-                        dim::text_hidden),
-               text_row("text_model.head.bias", in_vision::bias<&VisionWeights::text_projection>, dim::projection),
-               reshaped(text_row("logit_bias", slot<&VisionWeights::logit_bias>, dim::single)),
-           }));
+inline constexpr auto siglip_tensors = joined(
+    siglip_image_tensors, clip_text_layers, classifier_rows<ImageClassifier::mean>,
+    std::to_array<VisionRow>({
+        text_row("text_model.head.weight", in_vision::weight<&VisionWeights::text_projection>, dim::shared_projection,
+                 dim::text_hidden),
+        text_row("text_model.head.bias", in_vision::bias<&VisionWeights::text_projection>, dim::shared_projection),
+        reshaped(text_row("logit_bias", slot<&VisionWeights::logit_bias>, dim::one)),
+    }));
 
 /// SigLIP (Zhai et al. 2023, arXiv:2303.15343; transformers, models/siglip/modeling_siglip.py): CLIP's graph without
 /// class token, with a head that pools by attention, and every pair of image and text judged by itself.

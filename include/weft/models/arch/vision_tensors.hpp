@@ -27,9 +27,9 @@ inline constexpr auto image_layers = in_tower<&VisionConfig::image, &TowerConfig
 inline constexpr auto text_hidden = in_tower<&VisionConfig::text, &TowerConfig::hidden>;
 inline constexpr auto text_intermediate = in_tower<&VisionConfig::text, &TowerConfig::intermediate>;
 inline constexpr auto text_layers = in_tower<&VisionConfig::text, &TowerConfig::layers>;
-inline constexpr auto context = in_config<&VisionConfig::context>;
-inline constexpr auto pooled = in_config<&VisionConfig::pooled>;
-inline constexpr auto projection = in_config<&VisionConfig::projection>;
+inline constexpr auto text_context = in_config<&VisionConfig::context>;
+inline constexpr auto image_pooled = in_config<&VisionConfig::pooled>;
+inline constexpr auto shared_projection = in_config<&VisionConfig::projection>;
 inline constexpr auto image_classes = in_config<&VisionConfig::classes>;
 inline std::size_t patch_size(const VisionConfig& c) { return c.patch_size(); }
 inline std::size_t image_tokens(const VisionConfig& c) { return c.tokens(); }
@@ -37,7 +37,7 @@ inline std::size_t image_tokens(const VisionConfig& c) { return c.tokens(); }
 inline std::size_t pooler_qkv(const VisionConfig& c) { return 3 * c.image.hidden; }
 inline std::size_t pooler_k(const VisionConfig& c) { return c.image.hidden; }
 inline std::size_t pooler_v(const VisionConfig& c) { return 2 * c.image.hidden; }
-inline std::size_t single(const VisionConfig&) { return 1; }
+inline std::size_t one(const VisionConfig&) { return 1; }
 
 }  // namespace dim
 

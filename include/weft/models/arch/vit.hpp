@@ -77,10 +77,10 @@ inline constexpr auto vit_layers = std::to_array<VisionRow>({
     vision_row("vit.layernorm.weight", in_vision::in_image<&TowerWeights::norm, &NormWeights::gain>, dim::image_hidden),
     vision_row("vit.layernorm.bias", in_vision::in_image<&TowerWeights::norm, &NormWeights::bias>, dim::image_hidden),
     optional_row("vit.pooler.dense.weight",
-                 vision_row("vit.pooler.dense.weight", in_vision::weight<&VisionWeights::pooler>, dim::pooled,
+                 vision_row("vit.pooler.dense.weight", in_vision::weight<&VisionWeights::pooler>, dim::image_pooled,
                             dim::image_hidden, vision::never)),
     optional_row("vit.pooler.dense.weight", vision_row("vit.pooler.dense.bias", in_vision::bias<&VisionWeights::pooler>,
-                                                       dim::pooled, nullptr, vision::never)),
+                                                       dim::image_pooled, nullptr, vision::never)),
 });
 
 /// The head that classifies, of the models that have one of this name.
