@@ -73,9 +73,15 @@ class Bf16Products {
     values_ = reinterpret_cast<std::uint32_t*>(at);
   }
 
+  std::size_t row_bytes() const noexcept { return head_dim_ * 2; }
   void queries(const float* q, std::size_t rows) noexcept { pack(q, out_stride_, rows, head_dim_, q_); }
 
   void scores(const std::byte* k, std::size_t stride, std::size_t count, std::size_t rows, float* to) noexcept {
+    if (rows <= avx512::few_rows)
+      return avx512::for_few_rows(rows,
+                                  [&]<std::size_t R>(std::size_t row, std::integral_constant<std::size_t, R>) noexcept {
+                                    few_scores<R>(row, k, stride, count, to + row * attention_block);
+                                  });
     for (std::size_t key = 0; key < attention_block; key += panel_rows) {
       const std::size_t here = count < key ? 0 : count - key < panel_rows ? count - key : panel_rows;
       avx512::interleave(k + key * stride, stride, here, head_dim_ * 2, 0, keys_ + key * (even_ / 2));
@@ -86,26 +92,105 @@ class Bf16Products {
   void outputs(const float* p, std::size_t rows, const std::byte* v, std::size_t stride, std::size_t count,
                const bool* key_mask, float* out) noexcept {
     pack(p, attention_block, rows, attention_block, p_);
+    if (rows <= avx512::few_rows)
+      return avx512::for_few_rows(rows,
+                                  [&]<std::size_t R>(std::size_t row, std::integral_constant<std::size_t, R>) noexcept {
+                                    for (std::size_t d = 0; d < head_dim_; d += few_vectors * width)
+                                      few_outputs<R>(row, v, stride, count, key_mask, d, out + row * out_stride_);
+                                  });
     // Two keys side by side in every unit, 32 elements of a head in every panel.
     for (std::size_t d = 0; d < out_stride_; d += width) {
-      const std::size_t left = head_dim_ - d;
-      const __mmask16 there = avx512::first(left < width ? left : width);
-      const auto widened = [&](std::size_t key) noexcept {
-        if (key >= count || (key_mask && !key_mask[key])) return _mm512_setzero_si512();
-        return _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(there, v + key * stride + d * 2));
-      };
       std::uint32_t* to = values_ + d / panel_rows * (attention_block / 2) * panel_rows + d % panel_rows;
       for (std::size_t key = 0; key < attention_block; key += 2, to += panel_rows)
-        store_ints(to, bit_or(widened(key), shift_left<16>(widened(key + 1))));
+        store_ints(to, value_pair(v, stride, count, key_mask, key, d));
     }
     multiply(values_, attention_block, out_stride_, p_, rows, out, out, out_stride_);
   }
 
  private:
+  static constexpr std::size_t few_vectors = 4;
+
+  /// Two keys side by side in every unit: elements [d, d + width) of a head.
+  WEFT_ALWAYS_INLINE IntVec value_pair(const std::byte* v, std::size_t stride, std::size_t count, const bool* key_mask,
+                                       std::size_t key, std::size_t d) const noexcept {
+    const std::size_t left = d < head_dim_ ? head_dim_ - d : 0;
+    const __mmask16 there = avx512::first(left < width ? left : width);
+    const auto widened = [&](std::size_t at) noexcept {
+      if (at >= count || (key_mask && !key_mask[at])) return _mm512_setzero_si512();
+      return _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(there, v + at * stride + d * 2));
+    };
+    return bit_or(widened(key), shift_left<16>(widened(key + 1)));
+  }
+
+  template <std::size_t R>
+  WEFT_NO_INLINE void few_scores(std::size_t row, const std::byte* k, std::size_t stride, std::size_t count,
+                                 float* to) const noexcept {
+    const auto* q = reinterpret_cast<const std::int32_t*>(q_) + row * (even_ / 2);
+    for (std::size_t j = 0; j < attention_block; j += width) {
+      Vec sums[R];
+      WEFT_UNROLL
+      for (std::size_t r = 0; r < R; ++r) sums[r] = zero();
+      for (std::size_t d = 0; d < head_dim_ && j < count; d += 2 * width) {
+        const std::size_t left = head_dim_ - d;
+        const auto there =
+            static_cast<__mmask32>(left < 2 * width ? (std::uint32_t{1} << left) - 1 : ~std::uint32_t{0});
+        Vec pairs[width];
+        WEFT_UNROLL
+        for (std::size_t i = 0; i < width; ++i)
+          pairs[i] = j + i < count ? as_float(_mm512_maskz_loadu_epi16(there, k + (j + i) * stride + d * 2)) : zero();
+        transpose(pairs);
+        WEFT_UNROLL
+        for (std::size_t i = 0; i < width; ++i) {
+          if (d + 2 * i >= head_dim_) break;
+          WEFT_UNROLL
+          for (std::size_t r = 0; r < R; ++r)
+            sums[r] = _mm512_dpbf16_ps(sums[r], reinterpret_cast<__m512bh>(pairs[i]),
+                                       reinterpret_cast<__m512bh>(set_int(q[r * (even_ / 2) + d / 2 + i])));
+        }
+      }
+      WEFT_UNROLL
+      for (std::size_t r = 0; r < R; ++r) store(to + r * attention_block + j, sums[r]);
+    }
+  }
+
+  template <std::size_t R>
+  WEFT_NO_INLINE void few_outputs(std::size_t row, const std::byte* v, std::size_t stride, std::size_t count,
+                                  const bool* key_mask, std::size_t d, float* out) const noexcept {
+    const auto* p = reinterpret_cast<const std::int32_t*>(p_) + row * (attention_block / 2);
+    const std::size_t vectors = (out_stride_ - d) / width < few_vectors ? (out_stride_ - d) / width : few_vectors;
+    Vec sums[R][few_vectors];
+    WEFT_UNROLL
+    for (std::size_t r = 0; r < R; ++r) {
+      WEFT_UNROLL
+      for (std::size_t i = 0; i < few_vectors; ++i)
+        sums[r][i] = i < vectors ? load(out + r * out_stride_ + d + i * width) : zero();
+    }
+    for (std::size_t key = 0; key < attention_block; key += 2) {
+      IntVec values[few_vectors];
+      WEFT_UNROLL
+      for (std::size_t i = 0; i < few_vectors; ++i)
+        values[i] = value_pair(v, stride, count, key_mask, key, d + i * width);
+      WEFT_UNROLL
+      for (std::size_t r = 0; r < R; ++r) {
+        const auto weights = reinterpret_cast<__m512bh>(set_int(p[r * (attention_block / 2) + key / 2]));
+        WEFT_UNROLL
+        for (std::size_t i = 0; i < few_vectors; ++i)
+          sums[r][i] = _mm512_dpbf16_ps(sums[r][i], reinterpret_cast<__m512bh>(values[i]), weights);
+      }
+    }
+    WEFT_UNROLL
+    for (std::size_t r = 0; r < R; ++r) {
+      WEFT_UNROLL
+      for (std::size_t i = 0; i < few_vectors; ++i)
+        if (i < vectors) store(out + r * out_stride_ + d + i * width, sums[r][i]);
+    }
+  }
+
+  /// Few rows one after the other, more in tiles.
   static void pack(const float* x, std::size_t stride, std::size_t rows, std::size_t k, std::byte* to) noexcept {
     const std::size_t row_bytes = (k + 1) / 2 * 4;
     for (std::size_t row = 0, count = 0; row < rows; row += count) {
-      count = tile_tokens(rows - row, bf16_tokens);
+      count = rows <= avx512::few_rows ? 1 : tile_tokens(rows - row, bf16_tokens);
       pack_bf16(x + row * stride, stride, count, k, to + row * row_bytes, nullptr);
     }
   }

@@ -33,6 +33,9 @@ struct PanelChunk {
 /// Elements after which every format begins a new unit of four bytes.
 inline constexpr std::size_t panel_chunk = 512;
 
+/// How many bytes before they are multiplied weights are asked for that are read once.
+inline constexpr std::size_t prefetch_distance = 8192;
+
 /// y[t, r] = sum over k of x[t, k] * weight[r, k] for some tokens, the rows of some panels and a part of k.
 ///
 /// Every y[t, r] is one chain of fused multiply-adds along k, whatever the tile it falls in and wherever k is divided:

@@ -21,9 +21,10 @@ struct LinearPlan {
   static constexpr std::size_t panels_for(std::size_t tokens) noexcept { return tokens < 16 ? 1 : 4; }
 
   LinearPlan(const LinearKernel& kernel, std::size_t tokens) noexcept : panels(panels_for(tokens)) {
-    const std::size_t panel_bytes = tokens < 16 ? 16384 : 32768;
-    const std::size_t fitting = panel_bytes / kernel.block_bytes * kernel.elements;
-    chunk = std::max(cpu::panel_chunk, fitting / cpu::panel_chunk * cpu::panel_chunk);
+    // A part of a tile of tokens stays in the first-level cache, parts of the panels in the second.
+    const std::size_t of_tile = 24576 / (kernel.form->most * kernel.form->bytes) * kernel.form->elements;
+    const std::size_t of_panel = (tokens < 16 ? 16384 : 81920) / kernel.block_bytes * kernel.elements;
+    chunk = std::max(cpu::panel_chunk, std::min(of_tile, of_panel) / cpu::panel_chunk * cpu::panel_chunk);
   }
 };
 
@@ -96,6 +97,7 @@ class LinearRows {
                          .y = last ? y : sums_,
                          .y_stride = last ? y_stride : sums_stride};
       if (direct) {
+        if (weight_.layout() == Layout::panels) ask_for(packed(begin_));
         for (std::size_t row = begin_; row < end_; row += panel_rows) {
           const cpu::PanelChunk part = chunk_of(row, at, count);
           args.header = reinterpret_cast<const std::byte*>(part.header);
@@ -150,6 +152,11 @@ class LinearRows {
   const std::uint32_t* packed(std::size_t row) const noexcept {
     return reinterpret_cast<const std::uint32_t*>(weight_.bytes().data()) +
            row / panel_rows * ((row_bytes_ + 3) / 4 * panel_rows);
+  }
+  /// The bytes before those that the kernel asks for as it goes.
+  static void ask_for(const std::uint32_t* p) noexcept {
+    for (std::size_t i = 0; i < cpu::prefetch_distance; i += 64)
+      __builtin_prefetch(reinterpret_cast<const std::byte*>(p) + i, 0, 0);
   }
   void interleave(std::size_t row, std::size_t byte, std::size_t bytes, void* to) const noexcept {
     // What comes next: the bytes behind these, or the next panel's first.

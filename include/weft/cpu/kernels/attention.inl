@@ -62,23 +62,6 @@ inline void gemm(const float* a, std::size_t a_stride, std::size_t rows, const f
     gemm_rows_of<1>(a + i * a_stride, a_stride, b, b_stride, k, columns, c + i * c_stride, c_stride);
 }
 
-/// to (head_dim, attention_block) = the transpose of `keys` rows of `from`; columns past `keys` are zero.
-template <class T>
-void transpose_keys(const T* from, std::size_t stride, std::size_t keys, std::size_t head_dim, float* to) noexcept {
-  for (std::size_t j = 0; j < attention_block; j += width) {
-    for (std::size_t d = 0; d < head_dim; d += width) {
-      const std::size_t dims = head_dim - d < width ? head_dim - d : width;
-      Vec block[width];
-      for (std::size_t i = 0; i < width; ++i) {
-        const T* row = from + (j + i) * stride + d;
-        block[i] = j + i >= keys ? zero() : dims == width ? load(row) : load_partial(row, dims);
-      }
-      transpose(block);
-      for (std::size_t i = 0; i < dims; ++i) store(to + (d + i) * attention_block + j, block[i]);
-    }
-  }
-}
-
 /// cap * tanh(x / cap) = cap * (1 - 2 / (e^(2 x / cap) + 1))
 WEFT_ALWAYS_INLINE Vec soft_capped(Vec x, float cap) noexcept {
   const Vec e = exp_of(mul(x, set(2.f / cap)));
@@ -154,69 +137,76 @@ inline void softmax_step(std::size_t rows, float* scores, float* maxima, float* 
   }
 }
 
-/// How keys and values of one element type become float.
-struct CacheReader {
-  void (*transpose)(const std::byte* from, std::size_t stride, std::size_t keys, std::size_t head_dim,
-                    float* to) noexcept;
-  void (*read)(const std::byte* from, std::size_t head_dim, float* to) noexcept;
-};
-
-template <class T>
-inline constexpr CacheReader cache_reader{
-    [](const std::byte* from, std::size_t stride, std::size_t keys, std::size_t head_dim, float* to) noexcept {
-      transpose_keys(reinterpret_cast<const T*>(from), stride / sizeof(T), keys, head_dim, to);
-    },
-    [](const std::byte* from, std::size_t head_dim, float* to) noexcept {
-      convert(reinterpret_cast<const T*>(from), head_dim, to);
-    }};
-
-/// Blocks of Q8_0: a half and 32 int8.
-inline void read_q8_0(const std::byte* from, std::size_t head_dim, float* to) noexcept {
-  for (std::size_t i = 0; i < head_dim; i += 32, from += 34) {
-    half scale;
-    std::memcpy(&scale, from, sizeof(half));
-    const auto* codes = reinterpret_cast<const std::int8_t*>(from + sizeof(half));
-    const float factor = scale;
-    for (std::size_t j = 0; j < 32; ++j) to[i + j] = factor * static_cast<float>(codes[j]);
-  }
+/// Asks for rows of keys or values.
+WEFT_ALWAYS_INLINE void prefetch_rows(const std::byte* from, std::size_t stride, std::size_t rows,
+                                      std::size_t bytes) noexcept {
+  for (std::size_t row = 0; row < rows; ++row)
+    for (std::size_t i = 0; i < bytes; i += 64) __builtin_prefetch(from + row * stride + i);
 }
 
-inline constexpr CacheReader q8_0_reader{
-    [](const std::byte* from, std::size_t stride, std::size_t keys, std::size_t head_dim, float* to) noexcept {
-      constexpr std::size_t most = 256;  // elements of a part of the keys that is widened at once
-      alignas(64) float rows[width * most];
-      for (std::size_t d = 0; d < head_dim; d += most) {
-        const std::size_t dims = head_dim - d < most ? head_dim - d : most;
-        for (std::size_t j = 0; j < attention_block; j += width) {
-          const std::size_t here = keys < j ? 0 : keys - j < width ? keys - j : width;
-          for (std::size_t i = 0; i < here; ++i)
-            read_q8_0(from + (j + i) * stride + d / 32 * 34, dims, rows + i * dims);
-          for (std::size_t e = 0; e < dims; e += width) {
-            Vec block[width];
-            for (std::size_t i = 0; i < width; ++i) block[i] = i < here ? load(rows + i * dims + e) : zero();
-            transpose(block);
-            for (std::size_t i = 0; i < width; ++i) store(to + (d + e + i) * attention_block + j, block[i]);
-          }
-        }
-      }
-    },
-    read_q8_0};
+/// Calls f(row, constant) for runs of four rows, then of one.
+template <class F>
+WEFT_ALWAYS_INLINE void for_few_rows(std::size_t rows, const F& f) noexcept {
+  std::size_t row = 0;
+  for (; row + 4 <= rows; row += 4) f(row, std::integral_constant<std::size_t, 4>{});
+  for (; row < rows; ++row) f(row, std::integral_constant<std::size_t, 1>{});
+}
 
-/// The two products of attention in float.
+/// Rows of queries up to which keys and values are multiplied as they are read, instead of once for all rows.
+inline constexpr std::size_t few_rows = 8;
+
+/// Keys and values that are elements of T.
+template <class T>
+struct CachedElements {
+  static constexpr std::size_t bytes(std::size_t head_dim) noexcept { return head_dim * sizeof(T); }
+  static WEFT_ALWAYS_INLINE Vec load_at(const std::byte* row, std::size_t d, std::size_t dims) noexcept {
+    const T* from = reinterpret_cast<const T*>(row) + d;
+    return dims >= width ? load(from) : load_partial(from, dims);
+  }
+};
+
+/// Those that are blocks of Q8_0: a half and 32 int8.
+struct CachedQ8_0 {
+  static constexpr std::size_t bytes(std::size_t head_dim) noexcept { return head_dim / 32 * 34; }
+  static WEFT_ALWAYS_INLINE Vec load_at(const std::byte* row, std::size_t d, std::size_t) noexcept {
+    const std::byte* block = row + d / 32 * 34;
+    half scale;
+    std::memcpy(&scale, block, sizeof(half));
+    std::int8_t codes[width];
+    std::memcpy(codes, block + sizeof(half) + d % 32, width);
+    float values[width];
+    for (std::size_t i = 0; i < width; ++i) values[i] = static_cast<float>(codes[i]);
+    return mul(set(scale), load(values));
+  }
+};
+
+/// The two products of attention in float. What they give does not depend on how many rows there are: every element is
+/// one chain of multiply-adds, over the elements of a head, or over the keys.
+template <class Cached>
 class FloatProducts {
  public:
-  FloatProducts(const CacheReader& cache, std::size_t head_dim, float* scratch) noexcept
-      : cache_(cache),
-        head_dim_(head_dim),
+  FloatProducts(std::size_t head_dim, float* scratch) noexcept
+      : head_dim_(head_dim),
         padded_(attention_padded(head_dim)),
         keys_(scratch),
         values_(scratch + attention_block * padded_) {}
 
+  std::size_t row_bytes() const noexcept { return Cached::bytes(head_dim_); }
   void queries(const float* q, std::size_t) noexcept { q_ = q; }
 
   /// scores (rows, attention_block) = q k^T for `count` keys.
   void scores(const std::byte* k, std::size_t stride, std::size_t count, std::size_t rows, float* to) noexcept {
-    cache_.transpose(k, stride, count, head_dim_, keys_);
+    if (rows <= few_rows)
+      return for_few_rows(rows, [&]<std::size_t R>(std::size_t row, std::integral_constant<std::size_t, R>) noexcept {
+        few_scores<R>(q_ + row * padded_, k, stride, count, to + row * attention_block);
+      });
+    for (std::size_t j = 0; j < attention_block; j += width)
+      for (std::size_t d = 0; d < head_dim_; d += width) {
+        Vec block[width];
+        load_transposed(k + j * stride, stride, count > j ? count - j : 0, d, block);
+        const std::size_t dims = head_dim_ - d < width ? head_dim_ - d : width;
+        for (std::size_t i = 0; i < dims; ++i) store(keys_ + (d + i) * attention_block + j, block[i]);
+      }
     for (std::size_t i = 0; i < rows * attention_block; ++i) to[i] = 0.f;
     gemm(q_, padded_, rows, keys_, attention_block, head_dim_, attention_block, to, attention_block);
   }
@@ -224,17 +214,86 @@ class FloatProducts {
   /// out (rows, padded) += p v for `count` keys; where key_mask hides one, what lies there may be anything, NaN too.
   void outputs(const float* p, std::size_t rows, const std::byte* v, std::size_t stride, std::size_t count,
                const bool* key_mask, float* out) noexcept {
+    if (rows <= few_rows)
+      return for_few_rows(rows, [&]<std::size_t R>(std::size_t row, std::integral_constant<std::size_t, R>) noexcept {
+        for (std::size_t d = 0; d < head_dim_; d += gemm_columns)
+          few_outputs<R>(p + row * attention_block, v, stride, count, key_mask, d, out + row * padded_);
+      });
     for (std::size_t j = 0; j < count; ++j) {
-      float* value = values_ + j * padded_;
       const bool hidden = key_mask && !key_mask[j];
-      if (!hidden) cache_.read(v + j * stride, head_dim_, value);
-      for (std::size_t d = hidden ? 0 : head_dim_; d < padded_; ++d) value[d] = 0.f;
+      for (std::size_t d = 0; d < padded_; d += width)
+        store(values_ + j * padded_ + d, hidden ? zero() : load_value(v + j * stride, d));
     }
     gemm(p, attention_block, rows, values_, padded_, count, padded_, out, padded_);
   }
 
  private:
-  const CacheReader& cache_;
+  /// Elements [d, d + width) of `keys` rows, those of one element side by side; zero where there are none.
+  WEFT_ALWAYS_INLINE void load_transposed(const std::byte* k, std::size_t stride, std::size_t keys, std::size_t d,
+                                          Vec (&block)[width]) const noexcept {
+    WEFT_UNROLL
+    for (std::size_t i = 0; i < width; ++i)
+      block[i] = i < keys ? Cached::load_at(k + i * stride, d, head_dim_ - d) : zero();
+    transpose(block);
+  }
+  WEFT_ALWAYS_INLINE Vec load_value(const std::byte* row, std::size_t d) const noexcept {
+    return d < head_dim_ ? Cached::load_at(row, d, head_dim_ - d) : zero();
+  }
+
+  template <std::size_t R>
+  WEFT_NO_INLINE void few_scores(const float* q, const std::byte* k, std::size_t stride, std::size_t count,
+                                 float* to) const noexcept {
+    for (std::size_t j = 0; j < attention_block; j += width) {
+      Vec sums[R];
+      WEFT_UNROLL
+      for (std::size_t r = 0; r < R; ++r) sums[r] = zero();
+      for (std::size_t d = 0; d < head_dim_ && j < count; d += width) {
+        Vec block[width];
+        load_transposed(k + j * stride, stride, count - j, d, block);
+        WEFT_UNROLL
+        for (std::size_t i = 0; i < width; ++i) {
+          if (d + i >= head_dim_) break;
+          WEFT_UNROLL
+          for (std::size_t r = 0; r < R; ++r) sums[r] = fma(set(q[r * padded_ + d + i]), block[i], sums[r]);
+        }
+      }
+      WEFT_UNROLL
+      for (std::size_t r = 0; r < R; ++r) store(to + r * attention_block + j, sums[r]);
+    }
+  }
+
+  template <std::size_t R>
+  WEFT_NO_INLINE void few_outputs(const float* p, const std::byte* v, std::size_t stride, std::size_t count,
+                                  const bool* key_mask, std::size_t d, float* out) const noexcept {
+    const std::size_t left = (padded_ - d) / width;
+    const std::size_t vectors = left < gemm_vectors ? left : gemm_vectors;
+    Vec sums[R][gemm_vectors];
+    WEFT_UNROLL
+    for (std::size_t r = 0; r < R; ++r) {
+      WEFT_UNROLL
+      for (std::size_t i = 0; i < gemm_vectors; ++i)
+        sums[r][i] = i < vectors ? load(out + r * padded_ + d + i * width) : zero();
+    }
+    for (std::size_t key = 0; key < count; ++key) {
+      if (key_mask && !key_mask[key]) continue;
+      Vec values[gemm_vectors];
+      WEFT_UNROLL
+      for (std::size_t i = 0; i < gemm_vectors; ++i) values[i] = load_value(v + key * stride, d + i * width);
+      WEFT_UNROLL
+      for (std::size_t r = 0; r < R; ++r) {
+        const Vec weight = set(p[r * attention_block + key]);
+        WEFT_UNROLL
+        for (std::size_t i = 0; i < gemm_vectors; ++i) sums[r][i] = fma(weight, values[i], sums[r][i]);
+      }
+    }
+    WEFT_UNROLL
+    for (std::size_t r = 0; r < R; ++r) {
+      WEFT_UNROLL
+      for (std::size_t i = 0; i < gemm_vectors; ++i)
+        if (i < vectors) store(out + r * padded_ + d + i * width, sums[r][i]);
+    }
+  }
+
   std::size_t head_dim_;
   std::size_t padded_;
   const float* q_ = nullptr;  // (rows, padded)
@@ -333,8 +392,15 @@ void attend_span(const AttentionArgs& a, const AttentionRows& rows, Products& pr
   }
   const auto* k = static_cast<const std::byte*>(a.k) + kv_head * a.k_head;
   const auto* v = static_cast<const std::byte*>(a.v) + kv_head * a.v_head;
+  const auto ask = [&](std::size_t block) noexcept {
+    const std::size_t keys = end <= block ? 0 : end - block < attention_block ? end - block : attention_block;
+    prefetch_rows(k + block * a.k_token, a.k_token, keys, products.row_bytes());
+    prefetch_rows(v + block * a.v_token, a.v_token, keys, products.row_bytes());
+  };
+  ask(begin / attention_block * attention_block);
   for (std::size_t block = begin / attention_block * attention_block; block < end; block += attention_block) {
     const std::size_t keys = end - block < attention_block ? end - block : attention_block;
+    ask(block + attention_block);
     products.scores(k + block * a.k_token, a.k_token, keys, count, scores);
     rows.shape(block, scores);
     softmax_step(count, scores, maxima, sums, factors);
@@ -370,14 +436,9 @@ void attend_with(const AttentionArgs& a, Products& products, const AttentionTask
   } while (begin < task.key_end);
 }
 
-template <class T>
+template <class Cached>
 void attend(const AttentionArgs& a, const AttentionTask& task, float* state, float* scratch) noexcept {
-  FloatProducts products(cache_reader<T>, a.head_dim, scratch + attention_row_floats(a.head_dim));
-  attend_with(a, products, task, state, scratch);
-}
-
-inline void attend_q8_0(const AttentionArgs& a, const AttentionTask& task, float* state, float* scratch) noexcept {
-  FloatProducts products(q8_0_reader, a.head_dim, scratch + attention_row_floats(a.head_dim));
+  FloatProducts<Cached> products(a.head_dim, scratch + attention_row_floats(a.head_dim));
   attend_with(a, products, task, state, scratch);
 }
 

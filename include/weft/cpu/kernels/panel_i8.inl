@@ -2,11 +2,11 @@
 // the blocks of a format.
 
 /// Asks for the bytes that come some kilobytes after `bytes` bytes at p: so few loads are under way at once in code
-/// that computes between them that the memory would wait.
+/// that computes between them that the memory would wait. They are wanted once, and must not drive what is wanted again
+/// from the second-level cache.
 WEFT_ALWAYS_INLINE void prefetch_after(const std::uint32_t* p, std::size_t bytes) noexcept {
-  constexpr std::size_t distance = 4096;
-  const auto* ahead = reinterpret_cast<const std::byte*>(p) + distance;
-  for (std::size_t i = 0; i < bytes; i += 64) __builtin_prefetch(ahead + i);
+  const auto* ahead = reinterpret_cast<const std::byte*>(p) + prefetch_distance;
+  for (std::size_t i = 0; i < bytes; i += 64) __builtin_prefetch(ahead + i, 0, 0);
 }
 
 /// Hands one of the format's own blocks, the index-th of a part of a panel, to make(0), make(1), ..., one for every 32
