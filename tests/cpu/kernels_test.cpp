@@ -86,7 +86,8 @@ double activation_of(Activation kind, double x) {
   return 0;
 }
 
-constexpr Activation activations[]{Activation::silu, Activation::gelu, Activation::gelu_tanh, Activation::quick_gelu, Activation::relu};
+constexpr Activation activations[]{Activation::silu, Activation::gelu, Activation::gelu_tanh, Activation::quick_gelu,
+                                   Activation::relu};
 
 TEST_P(Kernels, ActivationsAreWithinTheirBounds) {
   const std::vector<float> x = sweep(-8.f, 8.f, 400000);

@@ -51,7 +51,8 @@ TEST(Mlp, IsTheGatedEquation) {
   for (const cpu::Kernels* kernels : all_kernels())
     for (const DType dtype : {DType::f32, DType::f16, DType::bf16})
       for (const bool biases : {false, true})
-        for (const Activation kind : {Activation::silu, Activation::gelu, Activation::gelu_tanh, Activation::quick_gelu, Activation::relu}) {
+        for (const Activation kind :
+             {Activation::silu, Activation::gelu, Activation::gelu_tanh, Activation::quick_gelu, Activation::relu}) {
           const MlpWeights weights = random_mlp(dtype, 13, 37, biases);
           Tensor<float, 2> x = Numbers(5).tensor<2>({5, 13});
           Tensor<float, 2> gate({5, 37}), up({5, 37}), y({5, 13});

@@ -25,7 +25,7 @@ double activated(HeadActivation kind, double x) {
   return 0;
 }
 
-constexpr HeadActivation kinds[]{HeadActivation::tanh, HeadActivation::relu, HeadActivation::gelu,
+constexpr HeadActivation kinds[]{HeadActivation::tanh,      HeadActivation::relu,       HeadActivation::gelu,
                                  HeadActivation::gelu_tanh, HeadActivation::quick_gelu, HeadActivation::silu};
 
 LinearHead random_head(Numbers& numbers, std::size_t rows, std::size_t columns) {
