@@ -24,7 +24,7 @@ log=$PWD/build/examples.log
 install_compiler
 install_missing cmake=cmake make=make libeigen3-dev=eigen3/Eigen/Core nlohmann-json3-dev=nlohmann/json.hpp \
   libsentencepiece-dev=sentencepiece_processor.h libpcre2-dev=pcre2.h libutf8proc-dev=utf8proc.h \
-  libcli11-dev=CLI/CLI.hpp
+  libcli11-dev=CLI/CLI.hpp libstb-dev=stb/stb_image.h
 
 jobs=$(build_jobs)
 say "Installing weft's headers in build/prefix ..."

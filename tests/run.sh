@@ -41,7 +41,7 @@ esac
 install_compiler
 install_missing cmake=cmake make=make libeigen3-dev=eigen3/Eigen/Core nlohmann-json3-dev=nlohmann/json.hpp \
   libsentencepiece-dev=sentencepiece_processor.h libpcre2-dev=pcre2.h libutf8proc-dev=utf8proc.h libcli11-dev=CLI/CLI.hpp \
-  libgtest-dev=gtest/gtest.h libgmock-dev=gmock/gmock.h
+  libgtest-dev=gtest/gtest.h libgmock-dev=gmock/gmock.h libstb-dev=stb/stb_image.h
 [ $bench = OFF ] || install_missing libbenchmark-dev=benchmark/benchmark.h
 
 flags="" release="-O2 -DNDEBUG"

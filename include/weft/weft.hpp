@@ -78,11 +78,13 @@
 #include <weft/models/encoder_weights.hpp>
 #include <weft/models/export_gguf.hpp>
 #include <weft/models/generation_config.hpp>
+#include <weft/models/image_processor.hpp>
 #include <weft/models/kv_cache.hpp>
 #include <weft/models/load.hpp>
 #include <weft/models/load_adapter.hpp>
 #include <weft/models/load_encoder.hpp>
 #include <weft/models/load_options.hpp>
+#include <weft/models/load_vision.hpp>
 #include <weft/models/low_rank_panels.hpp>
 #include <weft/models/merge_adapter.hpp>
 #include <weft/models/paired_rows.hpp>
@@ -91,6 +93,13 @@
 #include <weft/models/sentence_embedding.hpp>
 #include <weft/models/session.hpp>
 #include <weft/models/tensor_table.hpp>
+#include <weft/models/text_pass.hpp>
+#include <weft/models/tower.hpp>
+#include <weft/models/vision.hpp>
+#include <weft/models/vision_config.hpp>
+#include <weft/models/vision_pass.hpp>
+#include <weft/models/vision_registry.hpp>
+#include <weft/models/vision_weights.hpp>
 #include <weft/ops/activation.hpp>
 #include <weft/ops/alibi.hpp>
 #include <weft/ops/attention.hpp>
@@ -108,6 +117,7 @@
 #include <weft/ops/quantize.hpp>
 #include <weft/ops/reduce.hpp>
 #include <weft/ops/relative_bias.hpp>
+#include <weft/ops/resize.hpp>
 #include <weft/ops/rms_norm.hpp>
 #include <weft/ops/rope.hpp>
 #include <weft/ops/soft_cap.hpp>

@@ -80,12 +80,14 @@ double activation_of(Activation kind, double x) {
     case Activation::gelu: return 0.5 * x * std::erfc(-x / std::numbers::sqrt2);
     case Activation::gelu_tanh:
       return 0.5 * x * (1 + std::tanh(std::sqrt(2 / std::numbers::pi) * (x + 0.044715 * x * x * x)));
+    case Activation::quick_gelu: return x / (1 + std::exp(-1.702 * x));
     case Activation::relu: return std::max(0.0, x);
   }
   return 0;
 }
 
-constexpr Activation activations[]{Activation::silu, Activation::gelu, Activation::gelu_tanh, Activation::relu};
+constexpr Activation activations[]{Activation::silu, Activation::gelu, Activation::gelu_tanh, Activation::quick_gelu,
+                                   Activation::relu};
 
 TEST_P(Kernels, ActivationsAreWithinTheirBounds) {
   const std::vector<float> x = sweep(-8.f, 8.f, 400000);

@@ -20,6 +20,7 @@ double naive_activation(Activation kind, double x) {
     case Activation::gelu: return 0.5 * x * (1.0 + std::erf(x / std::sqrt(2.0)));
     case Activation::gelu_tanh:
       return 0.5 * x * (1.0 + std::tanh(std::sqrt(2.0 / std::acos(-1.0)) * (x + 0.044715 * x * x * x)));
+    case Activation::quick_gelu: return x / (1.0 + std::exp(-1.702 * x));
     case Activation::relu: return x > 0.0 ? x : 0.0;
   }
   return NAN;
@@ -50,7 +51,8 @@ TEST(Mlp, IsTheGatedEquation) {
   for (const cpu::Kernels* kernels : all_kernels())
     for (const DType dtype : {DType::f32, DType::f16, DType::bf16})
       for (const bool biases : {false, true})
-        for (const Activation kind : {Activation::silu, Activation::gelu, Activation::gelu_tanh, Activation::relu}) {
+        for (const Activation kind :
+             {Activation::silu, Activation::gelu, Activation::gelu_tanh, Activation::quick_gelu, Activation::relu}) {
           const MlpWeights weights = random_mlp(dtype, 13, 37, biases);
           Tensor<float, 2> x = Numbers(5).tensor<2>({5, 13});
           Tensor<float, 2> gate({5, 37}), up({5, 37}), y({5, 13});

@@ -19,13 +19,14 @@ double activated(HeadActivation kind, double x) {
     case HeadActivation::gelu: return 0.5 * x * (1 + std::erf(x / std::sqrt(2.0)));
     case HeadActivation::gelu_tanh:
       return 0.5 * x * (1 + std::tanh(std::sqrt(2 / std::acos(-1.0)) * (x + 0.044715 * x * x * x)));
+    case HeadActivation::quick_gelu: return x / (1 + std::exp(-1.702 * x));
     case HeadActivation::silu: return x / (1 + std::exp(-x));
   }
   return 0;
 }
 
-constexpr HeadActivation kinds[]{HeadActivation::tanh, HeadActivation::relu, HeadActivation::gelu,
-                                 HeadActivation::gelu_tanh, HeadActivation::silu};
+constexpr HeadActivation kinds[]{HeadActivation::tanh,      HeadActivation::relu,       HeadActivation::gelu,
+                                 HeadActivation::gelu_tanh, HeadActivation::quick_gelu, HeadActivation::silu};
 
 LinearHead random_head(Numbers& numbers, std::size_t rows, std::size_t columns) {
   return {.weight = numbers.matrix(DType::f32, rows, columns), .bias = numbers.vector(rows)};

@@ -71,6 +71,7 @@ TEST(Llama, Activations) {
                                    {"gelu_new", Activation::gelu_tanh},
                                    {"gelu_pytorch_tanh", Activation::gelu_tanh},
                                    {"gelu_fast", Activation::gelu_tanh},
+                                   {"quick_gelu", Activation::quick_gelu},
                                    {"relu", Activation::relu}}) {
     ConfigReader reader(parse_json("{\"act\": \"" + std::string(name) + "\"}", "config.json"));
     EXPECT_EQ(arch::read_activation(reader, "act"), kind) << name;

@@ -27,7 +27,8 @@ using weft::testing::sizes;
 class ActivationOp : public EveryIsa {};
 INSTANTIATE_TEST_SUITE_P(Isa, ActivationOp, ::testing::ValuesIn(cpu::all_isas), isa_name);
 
-constexpr Activation kinds[]{Activation::silu, Activation::gelu, Activation::gelu_tanh, Activation::relu};
+constexpr Activation kinds[]{Activation::silu, Activation::gelu, Activation::gelu_tanh, Activation::quick_gelu,
+                             Activation::relu};
 
 double reference(Activation kind, float value) {
   const double x = static_cast<double>(value);
@@ -36,6 +37,7 @@ double reference(Activation kind, float value) {
     case Activation::gelu: return 0.5 * x * std::erfc(-x / std::numbers::sqrt2);
     case Activation::gelu_tanh:
       return 0.5 * x * (1 + std::tanh(std::sqrt(2 / std::numbers::pi) * (x + 0.044715 * x * x * x)));
+    case Activation::quick_gelu: return x / (1 + std::exp(-1.702 * x));
     case Activation::relu: return std::max(0.0, x);
   }
   return 0;
@@ -67,6 +69,9 @@ TEST_P(ActivationOp, NamedFormsAreTheirKinds) {
   EXPECT_TRUE(same_bits(y.elements(), expected.elements()));
   gelu_tanh(x, y, ctx);
   activation(Activation::gelu_tanh, x, expected, ctx);
+  EXPECT_TRUE(same_bits(y.elements(), expected.elements()));
+  quick_gelu(x, y, ctx);
+  activation(Activation::quick_gelu, x, expected, ctx);
   EXPECT_TRUE(same_bits(y.elements(), expected.elements()));
   relu(x, y, ctx);
   for (std::size_t i = 0; i < 100; ++i) EXPECT_EQ(y[i], std::max(0.f, x[i]));

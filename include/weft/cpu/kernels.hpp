@@ -12,8 +12,9 @@
 // their arguments and never throw.
 namespace weft::inline v0 {
 
-/// y = f(x): silu x / (1 + e^-x); gelu x * Phi(x) with the error function; gelu_tanh its tanh form; relu max(x, 0).
-enum class Activation : unsigned char { silu, gelu, gelu_tanh, relu };
+/// y = f(x): silu x / (1 + e^-x); gelu x * Phi(x) with the error function; gelu_tanh its tanh form; quick_gelu x / (1 +
+/// e^-1.702x); relu max(x, 0).
+enum class Activation : unsigned char { silu, gelu, gelu_tanh, quick_gelu, relu };
 
 /// Which elements of a head rotate together: (i, i + rotary_dim / 2), as in Hugging Face's Llama, or (2i, 2i + 1), as
 /// in the RoPE paper and Meta's Llama.

@@ -31,7 +31,7 @@ enum class EncoderTask : unsigned char {
 };
 
 /// The activations of heads: those of the layers, and tanh.
-enum class HeadActivation : unsigned char { tanh, relu, gelu, gelu_tanh, silu };
+enum class HeadActivation : unsigned char { tanh, relu, gelu, gelu_tanh, quick_gelu, silu };
 
 /// The sizes and choices of an encoder, in the words of the field. Fields beyond the sizes have neutral values that
 /// change nothing.

@@ -22,6 +22,7 @@ inline void head_activation(HeadActivation kind, TensorView<float, 2> x, const c
     case HeadActivation::relu: return activation(Activation::relu, x, x, ctx);
     case HeadActivation::gelu: return activation(Activation::gelu, x, x, ctx);
     case HeadActivation::gelu_tanh: return activation(Activation::gelu_tanh, x, x, ctx);
+    case HeadActivation::quick_gelu: return activation(Activation::quick_gelu, x, x, ctx);
     case HeadActivation::silu: return activation(Activation::silu, x, x, ctx);
   }
 }

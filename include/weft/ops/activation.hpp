@@ -6,7 +6,8 @@
 namespace weft::inline v0 {
 
 /// y = f(x) element by element; the functions are stated at Activation. gelu is exact (error function, Hendrycks and
-/// Gimpel 2016, arXiv:1606.08415), gelu_tanh its approximation.
+/// Gimpel 2016, arXiv:1606.08415), gelu_tanh its approximation,
+/// and quick_gelu the coarser one of the same paper.
 ///
 /// x, y: float, any rank, last dimension contiguous, may be the same tensor. Relative error of e^x below 2^-22,
 /// absolute error of gelu below 1e-6 for |x| <= 8. NaN stays NaN. Throws ShapeError where shapes differ.
@@ -43,6 +44,10 @@ void gelu(const X& x, Y&& y, const cpu::Context& ctx = {}) {
 template <TensorLike X, TensorLike Y>
 void gelu_tanh(const X& x, Y&& y, const cpu::Context& ctx = {}) {
   activation(Activation::gelu_tanh, x, y, ctx);
+}
+template <TensorLike X, TensorLike Y>
+void quick_gelu(const X& x, Y&& y, const cpu::Context& ctx = {}) {
+  activation(Activation::quick_gelu, x, y, ctx);
 }
 template <TensorLike X, TensorLike Y>
 void relu(const X& x, Y&& y, const cpu::Context& ctx = {}) {

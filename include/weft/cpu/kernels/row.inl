@@ -51,6 +51,8 @@ WEFT_ALWAYS_INLINE Vec activated(Vec x) noexcept {
     // 0.5 (1 + tanh u) = sigmoid(2 u), u = sqrt(2 / pi) (x + 0.044715 x^3)
     const Vec cubic = fma(mul(mul(x, x), x), set(0.044715f), x);
     return mul(x, sigmoid_of(mul(cubic, set(1.5957691f))));
+  } else if constexpr (Kind == Activation::quick_gelu) {
+    return mul(x, sigmoid_of(mul(x, set(1.702f))));
   } else {
     return max(zero(), x);
   }
@@ -74,6 +76,7 @@ inline void activation(Activation kind, const float* x, const float* up, std::si
     case Activation::silu: return activation_row<Activation::silu>(x, up, n, y);
     case Activation::gelu: return activation_row<Activation::gelu>(x, up, n, y);
     case Activation::gelu_tanh: return activation_row<Activation::gelu_tanh>(x, up, n, y);
+    case Activation::quick_gelu: return activation_row<Activation::quick_gelu>(x, up, n, y);
     case Activation::relu: return activation_row<Activation::relu>(x, up, n, y);
   }
 }

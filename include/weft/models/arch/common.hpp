@@ -283,6 +283,7 @@ inline Activation read_activation(ConfigReader& config, std::string_view key) {
   if (kind == "silu" || kind == "swish") return Activation::silu;
   if (kind == "gelu") return Activation::gelu;
   if (kind == "gelu_new" || kind == "gelu_pytorch_tanh" || kind == "gelu_fast") return Activation::gelu_tanh;
+  if (kind == "quick_gelu") return Activation::quick_gelu;
   if (kind == "relu") return Activation::relu;
   raise<UnsupportedError>(value.location(), ": the activation \"", kind, "\" is not supported");
 }

@@ -100,6 +100,7 @@ inline HeadActivation head_activation_of(Activation activation) noexcept {
     case Activation::silu: return HeadActivation::silu;
     case Activation::gelu: return HeadActivation::gelu;
     case Activation::gelu_tanh: return HeadActivation::gelu_tanh;
+    case Activation::quick_gelu: return HeadActivation::quick_gelu;
     default: return HeadActivation::relu;
   }
 }

@@ -1,0 +1,170 @@
+#include <weft/models/load_vision.hpp>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "vision_fixtures.hpp"
+
+namespace {
+
+using namespace weft;
+using namespace weft_tests;
+using nlohmann::json;
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+using ::testing::StartsWith;
+
+TEST(LoadVision, TakesADirectoryAsDownloaded) {
+  const VisionModel model = load_vision(vision_fixture("vit"));
+  EXPECT_EQ(model.model_type(), "vit");
+  EXPECT_EQ(model.compute(), Compute::native);
+  EXPECT_EQ(&model.kernels(), &cpu::best_kernels());
+  EXPECT_EQ(model.executor().concurrency(), available_processors());
+  EXPECT_EQ(model.config().labels, (std::vector<std::string>{"cat", "dog", "neither"}));
+  EXPECT_EQ(model.config().tokens(), 10u);
+  EXPECT_EQ(model.image_processor().params().size, (ImageSize{12, 12}));
+  EXPECT_FALSE(model.has_tokenizer());
+  EXPECT_THAT(message_of<TokenizerError>([&] { model.tokenizer(); }), HasSubstr("without a tokenizer"));
+  EXPECT_THAT(model.describe(), AllOf(HasSubstr(": vit, " + std::to_string(model.parameters()) + " parameters (f32)"),
+                                      HasSubstr("images 3 x 12 x 12, patches 4 x 4"), HasSubstr("classes 3")));
+  EXPECT_THAT(load_vision(vision_fixture("clip"), {.threads = 1}).describe(),
+              AllOf(HasSubstr("image layers 2, hidden 24"), HasSubstr("text layers 2, hidden 20"),
+                    HasSubstr("vocab 64, context 10, projection 16")));
+}
+
+TEST(LoadVision, SaysThatThereIsNoImageProcessor) {
+  const VisionModel model = load_vision(vision_fixture("vit-pooler"), {.threads = 1});
+  EXPECT_FALSE(model.has_image_processor());
+  EXPECT_EQ(
+      message_of<ConfigError>([&] { static_cast<void>(model.image_processor()); }),
+      vision_fixture("vit-pooler").string() + ": there is neither preprocessor_config.json nor processor_config.json");
+}
+
+TEST(LoadVision, RefusesOtherKindsOfModels) {
+  EXPECT_THAT(message_of<UnsupportedError>([] { load_vision(fixture("llama-mha")); }),
+              HasSubstr("the model type \"llama\" is not supported (clip, "));
+}
+
+TEST(LoadVision, ReportsProgressAndStops) {
+  std::size_t tensors = 0;
+  LoadProgress last{};
+  const VisionModel model = load_vision(vision_fixture("siglip"), {.threads = 1, .progress = [&](const auto& progress) {
+                                                                     ++tensors;
+                                                                     last = progress;
+                                                                   }});
+  EXPECT_GT(tensors, 20u);
+  EXPECT_EQ(last.bytes_done, last.bytes_total);
+  std::stop_source stop;
+  stop.request_stop();
+  EXPECT_THROW(load_vision(vision_fixture("vit"), {.threads = 1, .stop = stop.get_token()}), Cancelled);
+}
+
+// -- What other programs wrote.
+
+/// Changes a copy of a fixture in a way that must not change what it computes.
+void expect_the_same(std::string_view name, const std::function<void(const VisionCopy&)>& change) {
+  const VisionCopy copy(name), kept(name);
+  change(copy);
+  const VisionReference reference(name);
+  EXPECT_TRUE(same_bits(all_outputs(copy.load(), reference), all_outputs(kept.load(), reference))) << name;
+}
+
+TEST(OlderVision, BuffersAmongTheTensors) {
+  expect_the_same("clip", [](const VisionCopy& copy) {
+    copy.edit_tensors([&](DirectoryCopy::Tensors& tensors) {
+      tensors.emplace_back("text_model.embeddings.position_ids", zeros(DType::i64, {1, 10}));
+      tensors.emplace_back("vision_model.embeddings.position_ids", zeros(DType::i64, {1, 10}));
+    });
+  });
+}
+
+// SiglipVisionModel and CLIPVisionModel of transformers 4.
+TEST(OlderVision, TowersWithAPrefix) {
+  for (const char* name : {"clip-vision", "siglip-vision"})
+    expect_the_same(name, [](const VisionCopy& copy) {
+      copy.edit_tensors([](DirectoryCopy::Tensors& tensors) {
+        for (auto& [key, tensor] : tensors) key = "vision_model." + key;
+      });
+    });
+}
+
+// "text_config_dict" counts alone where it is given, with defaults for what it does not say.
+TEST(OlderVision, PartsOfTheConfigUnderAnotherName) {
+  expect_the_same("clip", [](const VisionCopy& copy) {
+    copy.edit_config([](json& config) {
+      for (const std::string part : {"text_config", "vision_config"}) {
+        config[part + "_dict"] = config[part];
+        for (const char* key : {"hidden_act", "layer_norm_eps", "num_channels"}) config[part + "_dict"].erase(key);
+        config[part]["hidden_size"] = 512;
+      }
+    });
+  });
+}
+
+TEST(OlderVision, ConfigsThatSayLess) {
+  for (const char* name : {"clip", "siglip"})
+    expect_the_same(name, [](const VisionCopy& copy) {
+      copy.edit_config([](json& config) {
+        config.erase("architectures");
+        for (const char* part : {"text_config", "vision_config"})
+          for (const char* key : {"hidden_act", "layer_norm_eps", "num_channels", "vision_use_head"})
+            config[part].erase(key);
+      });
+    });
+}
+
+TEST(LoadVision, DefaultsAreThoseOfTransformers) {
+  const auto read = [](const char* type) {
+    const Json config = parse_json(std::string(R"({"model_type": ")") + type + "\"}", "config.json");
+    ConfigReader reader(config);
+    return find_vision(config).read_config(reader);
+  };
+  const VisionConfig clip = read("clip"), siglip = read("siglip");
+  EXPECT_EQ(clip.image.hidden, 768u);
+  EXPECT_EQ(clip.patch_height, 32u);
+  EXPECT_EQ(clip.text.hidden, 512u);
+  EXPECT_EQ(clip.text.intermediate, 2048u);
+  EXPECT_EQ(clip.text.heads, 8u);
+  EXPECT_EQ(clip.vocab, 49408u);
+  EXPECT_EQ(clip.context, 77u);
+  EXPECT_EQ(clip.projection, 512u);
+  EXPECT_EQ(clip.end_token, 49407);
+  EXPECT_EQ(clip.image.activation, Activation::quick_gelu);
+  EXPECT_EQ(siglip.patch_width, 16u);
+  EXPECT_EQ(siglip.text.hidden, 768u);
+  EXPECT_EQ(siglip.context, 64u);
+  EXPECT_EQ(siglip.vocab, 32000u);
+  EXPECT_EQ(siglip.text.activation, Activation::gelu_tanh);
+}
+
+TEST(LoadVision, SizesOfViTMustBeThere) {
+  for (const char* key :
+       {"hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size", "image_size", "patch_size"}) {
+    const VisionCopy copy("vit");
+    copy.edit_config([&](json& config) { config.erase(key); });
+    EXPECT_THAT(message_of<ConfigError>([&] { copy.load(); }),
+                AllOf(StartsWith(copy.file("config.json")), HasSubstr(std::string("\"") + key + "\" is missing")));
+  }
+}
+
+TEST(LoadVision, SizesMustFit) {
+  const auto message = [](const char* name, const char* key, const json& value) {
+    const VisionCopy copy(name);
+    copy.set_config(key, value);
+    return message_of<ConfigError>([&] { copy.load(); });
+  };
+  EXPECT_THAT(message("vit", "num_attention_heads", 5), HasSubstr("hidden_size 24 is not a multiple"));
+  EXPECT_THAT(message("vit", "patch_size", 13), HasSubstr("have no patch of 13 x 13"));
+  EXPECT_THAT(message("vit", "image_size", {12, 12, 12}), HasSubstr("a height and a width, found 3"));
+  EXPECT_THAT(message("vit", "image_size", {0, 12}), HasSubstr("images of 0 x 12"));
+  const VisionCopy copy("siglip");
+  copy.edit_config([](json& config) { config["text_config"]["projection_size"] = 20; });
+  EXPECT_THAT(message_of<ConfigError>([&] { copy.load(); }), HasSubstr("images become 24 numbers, texts 20"));
+}
+
+}  // namespace
