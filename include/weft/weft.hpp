@@ -48,10 +48,12 @@
 #include <weft/formats/weights_file.hpp>
 #include <weft/formats/zip.hpp>
 #include <weft/generation/generator.hpp>
+#include <weft/generation/seq2seq_generator.hpp>
 #include <weft/generation/stop.hpp>
 #include <weft/layers/adapted_rows.hpp>
 #include <weft/layers/attention_block.hpp>
 #include <weft/layers/bottleneck_block.hpp>
+#include <weft/layers/cross_attention.hpp>
 #include <weft/layers/encoder_block.hpp>
 #include <weft/layers/mlp.hpp>
 #include <weft/layers/moe.hpp>
@@ -70,6 +72,7 @@
 #include <weft/models/config_reader.hpp>
 #include <weft/models/decoder_config.hpp>
 #include <weft/models/decoder_pass.hpp>
+#include <weft/models/encoded_source.hpp>
 #include <weft/models/encoder.hpp>
 #include <weft/models/encoder_config.hpp>
 #include <weft/models/encoder_heads.hpp>
@@ -84,6 +87,7 @@
 #include <weft/models/load_adapter.hpp>
 #include <weft/models/load_encoder.hpp>
 #include <weft/models/load_options.hpp>
+#include <weft/models/load_seq2seq.hpp>
 #include <weft/models/load_vision.hpp>
 #include <weft/models/low_rank_panels.hpp>
 #include <weft/models/merge_adapter.hpp>
@@ -91,7 +95,11 @@
 #include <weft/models/peft_adapter.hpp>
 #include <weft/models/registry.hpp>
 #include <weft/models/sentence_embedding.hpp>
+#include <weft/models/seq2seq.hpp>
+#include <weft/models/seq2seq_registry.hpp>
+#include <weft/models/seq2seq_weights.hpp>
 #include <weft/models/session.hpp>
+#include <weft/models/source_encoder.hpp>
 #include <weft/models/tensor_table.hpp>
 #include <weft/models/text_pass.hpp>
 #include <weft/models/tower.hpp>
@@ -120,9 +128,11 @@
 #include <weft/ops/resize.hpp>
 #include <weft/ops/rms_norm.hpp>
 #include <weft/ops/rope.hpp>
+#include <weft/ops/sinusoidal_positions.hpp>
 #include <weft/ops/soft_cap.hpp>
 #include <weft/ops/softmax.hpp>
 #include <weft/ops/values_and_indices.hpp>
+#include <weft/sampling/banned_words.hpp>
 #include <weft/sampling/categorical.hpp>
 #include <weft/sampling/chain.hpp>
 #include <weft/sampling/greedy.hpp>
@@ -145,6 +155,8 @@
 #include <weft/tokenizers/gguf_vocabulary_files.hpp>
 #include <weft/tokenizers/load_tokenizer.hpp>
 #include <weft/tokenizers/normalizer.hpp>
+#include <weft/tokenizers/piece_vocabulary.hpp>
+#include <weft/tokenizers/piece_vocabulary_files.hpp>
 #include <weft/tokenizers/pipeline_tokenizer.hpp>
 #include <weft/tokenizers/post_processor.hpp>
 #include <weft/tokenizers/precompiled_charsmap.hpp>

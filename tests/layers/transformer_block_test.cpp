@@ -92,6 +92,72 @@ TEST_F(TransformerBlock, AddsBothHalvesToItsInput) {
   EXPECT_LT(max_difference(x, expected), 2e-4);
 }
 
+// x = norm(x + attention(x)), then norm(that + mlp(that)).
+TEST_F(TransformerBlock, NormalisesTheSums) {
+  params.form = BlockForm::residual_norm;
+  Rows expected = rows_of(x);
+  Tensor<float, 2> part({tokens, hidden});
+  const CachedSequence sequence{.cache = cache, .begin = 0, .tokens = tokens, .position = 0};
+  const auto add = [&](const NormWeights& norm) {
+    for (std::size_t t = 0; t < tokens; ++t)
+      for (std::size_t i = 0; i < hidden; ++i) expected[t][i] += static_cast<double>(part(t, i));
+    expected = naive_norm(expected, norm.gain, 1e-5);
+  };
+  attention_block(weights.attention, std::span(&sequence, 1), rope, positions, params.attention, x, attention_buffers(),
+                  part, {});
+  add(weights.attention_norm);
+  mlp(weights.mlp, Activation::gelu, floats_of(expected), gate, up, part, {});
+  add(weights.mlp_norm);
+  run(x);
+  EXPECT_LT(max_difference(x, expected), 2e-4);
+}
+
+// Cross-attention comes between the two halves, with a norm as they have.
+TEST_F(TransformerBlock, ReadsASource) {
+  Numbers numbers(5);
+  weights.cross_norm.gain = numbers.vector(hidden);
+  weights.cross = {.q = numbers.matrix(DType::f32, heads * head_dim, hidden),
+                   .k = {},
+                   .v = {},
+                   .o = numbers.matrix(DType::f32, hidden, heads * head_dim)};
+  Tensor<float, 3> keys = numbers.tensor<3>({heads, 3, head_dim}), values = numbers.tensor<3>({heads, 3, head_dim});
+  const CachedSequence sequence{.cache = cache,
+                                .begin = 0,
+                                .tokens = tokens,
+                                .position = 0,
+                                .source = {.dtype = DType::f32,
+                                           .k = reinterpret_cast<std::byte*>(keys.data()),
+                                           .v = reinterpret_cast<std::byte*>(values.data()),
+                                           .kv_heads = heads,
+                                           .context = 3,
+                                           .head_dim = head_dim},
+                                .source_tokens = 3};
+  for (const BlockForm form : {BlockForm::pre_norm, BlockForm::residual_norm}) {
+    params.form = form;
+    Tensor<float, 2> y = x;
+    std::map<std::string, Tensor<float, 2>> seen;
+    const Tap tap = [&](std::string_view name, TensorView<const float, 2> tapped) {
+      seen.emplace(name, tapped.contiguous());
+    };
+    transformer_block(weights, std::span(&sequence, 1), rope, positions, params, buffers(), y, &tap, "layer", {});
+    Rows sum = rows_of(x);
+    const auto add = [&](const char* part, const NormWeights& norm) {
+      const Tensor<float, 2>& tapped = seen.at(part);
+      for (std::size_t t = 0; t < tokens; ++t)
+        for (std::size_t i = 0; i < hidden; ++i) sum[t][i] += static_cast<double>(tapped(t, i));
+      if (form == BlockForm::residual_norm) sum = naive_norm(sum, norm.gain, 1e-5);
+    };
+    add("layer.self_attn", weights.attention_norm);
+    Tensor<float, 2> expected({tokens, hidden});
+    const Rows in = form == BlockForm::pre_norm ? naive_norm(sum, weights.cross_norm.gain, 1e-5) : sum;
+    cross_attention(weights.cross, std::span(&sequence, 1), params.cross, floats_of(in), q, out, expected, {});
+    EXPECT_LT(max_difference(seen.at("layer.encoder_attn"), rows_of(expected)), 2e-4);
+    add("layer.encoder_attn", weights.cross_norm);
+    add("layer.mlp", weights.mlp_norm);
+    EXPECT_LT(max_difference(y, sum), 2e-4);
+  }
+}
+
 TEST_F(TransformerBlock, TapsItsParts) {
   std::map<std::string, Tensor<float, 2>> seen;
   const Tap tap = [&](std::string_view name, TensorView<const float, 2> values) {

@@ -79,4 +79,22 @@ TEST(GenerationConfig, RefusesOtherTypes) {
     EXPECT_THAT(message_of<FormatError>([&] { read("{}", text); }), StartsWith("generation_config.json: ")) << text;
 }
 
+TEST(GenerationConfig, WhatEncoderDecodersSay) {
+  const GenerationConfig config =
+      read(R"({"decoder_start_token_id": 3, "forced_bos_token_id": 8, "bad_words_ids": [[5]]})",
+           R"({"forced_bos_token_id": 9, "forced_eos_token_id": [2, 4], "bad_words_ids": [[7], [1, 2]]})");
+  EXPECT_EQ(config.decoder_start, 3);
+  EXPECT_EQ(config.forced_bos, 9);
+  EXPECT_EQ(config.forced_eos, 2);
+  EXPECT_THAT(config.banned_words, ElementsAre(ElementsAre(7), ElementsAre(1, 2)));
+  const GenerationConfig none = read(R"({"forced_bos_token_id": null})");
+  EXPECT_EQ(none.decoder_start, std::nullopt);
+  EXPECT_EQ(none.forced_bos, std::nullopt);
+  EXPECT_EQ(none.forced_eos, std::nullopt);
+  EXPECT_THAT(none.banned_words, IsEmpty());
+  EXPECT_THAT(message_of<ConfigError>([] { read(R"({"forced_eos_token_id": 100})"); }), HasSubstr("token id 100"));
+  EXPECT_THAT(message_of<ConfigError>([] { read(R"({"bad_words_ids": [[3], [100]]})"); }), HasSubstr("token id 100"));
+  EXPECT_THROW(read(R"({"bad_words_ids": 3})"), FormatError);
+}
+
 }  // namespace

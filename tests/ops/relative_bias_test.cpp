@@ -2,8 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstddef>
 #include <numeric>
+#include <span>
 #include <vector>
 
 #include <weft/core/tensor.hpp>
@@ -47,6 +49,17 @@ TEST(RelativeBias, SpreadsATableOverDistances) {
       EXPECT_EQ(bias[head * 33 + static_cast<std::size_t>(distance + 16)],
                 table(relative_bucket(distance, params), head));
   EXPECT_THROW(relative_bias(table), ShapeError);
+}
+
+TEST(RelativeBias, TakesATableOfAnyType) {
+  const RelativeBuckets params{.buckets = 8, .max_distance = 16};
+  Tensor<float, 2> table({8, 3});
+  std::iota(table.data(), table.data() + table.size(), 0.f);
+  const AnyTensor stored = AnyTensor::make(DType::bf16, {8, 3}, [&](std::span<std::byte> bytes) {
+    std::transform(table.data(), table.data() + table.size(), reinterpret_cast<bfloat16*>(bytes.data()),
+                   [](float x) { return bfloat16(x); });
+  });
+  EXPECT_EQ(relative_bias(stored, params), relative_bias(table, params));
 }
 
 }  // namespace

@@ -52,7 +52,7 @@ TEST(LoadTokenizer, OpensVocabularyFiles) {
 }
 
 TEST(LoadTokenizer, NamesTheFileOfAKindThatIsNotBuilt) {
-  for (const char* name : {"vocab.json", "spiece.model", "sentencepiece.bpe.model"}) {
+  for (const char* name : {"vocab.json", "sentencepiece.bpe.model"}) {
     const weft_tests::TemporaryDirectory directory;
     directory.write(name, "{}");
     EXPECT_THAT(message_of<weft::UnsupportedError>([&] { weft::load_tokenizer(directory.path()); }),

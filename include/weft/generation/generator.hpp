@@ -17,6 +17,7 @@
 #include <weft/generation/stop.hpp>
 #include <weft/models/causal_lm.hpp>
 #include <weft/models/session.hpp>
+#include <weft/sampling/banned_words.hpp>
 #include <weft/sampling/chain.hpp>
 #include <weft/tokenizers/stream_decoder.hpp>
 
@@ -24,11 +25,13 @@ namespace weft::inline v0 {
 
 struct GenerateOptions {
   std::size_t max_new_tokens = 256;
-  std::vector<std::string> stop = {};  ///< the text ends before the first of these
-  bool stop_at_eos = true;             ///< end at the checkpoint's end-of-sequence tokens
-  bool add_special_tokens = true;      ///< put the tokenizer's BOS before the prompt
-  bool parse_special_tokens = true;    ///< "</s>" in the prompt is the token, not its letters
-  std::stop_token cancel = {};         ///< ends the text early, between two tokens or within a long prompt
+  std::vector<std::string> stop = {};         ///< the text ends before the first of these
+  bool stop_at_eos = true;                    ///< end at the checkpoint's end-of-sequence tokens
+  bool add_special_tokens = true;             ///< put the tokenizer's BOS before the prompt
+  bool parse_special_tokens = true;           ///< "</s>" in the prompt is the token, not its letters
+  std::optional<TokenId> decoder_start = {};  ///< the first token of a Seq2SeqGenerator's text; none: the checkpoint's
+  std::optional<TokenId> forced_bos = {};     ///< the token after it, as the language; none: the checkpoint's, if any
+  std::stop_token cancel = {};                ///< ends the text early, between two tokens or within a long prompt
 };
 
 enum class FinishReason : unsigned char {
@@ -74,6 +77,7 @@ class Generation {
 
  private:
   friend class Generator;
+  friend class Seq2SeqGenerator;
   struct State;
   explicit Generation(State& state) noexcept : state_(&state) {}
 
@@ -118,10 +122,17 @@ class Generator {
 struct Generation::State {
   State(CausalLM model, const SamplingParams& params, const SessionOptions& session_options, LogitsChain processors)
       : session(std::move(model), session_options),
-        sampler(params, session.model().config().vocab, std::move(processors)) {
+        sampler(params, session.model().config().vocab, with_banned_words(session.model(), std::move(processors))) {
     history.reserve(session.context() + 1);
     tokens.reserve(session.context() + 1);
     if (session.model().has_tokenizer()) decoder.emplace(session.model().tokenizer());
+  }
+
+  /// The caller's processors and what the checkpoint bans.
+  static LogitsChain with_banned_words(const CausalLM& model, LogitsChain processors) {
+    const GenerationConfig& generation = model.generation_config();
+    if (!generation.banned_words.empty()) processors.add(BannedWords(generation.banned_words));
+    return processors;
   }
 
   void start(std::span<const TokenId> prompt, const GenerateOptions& requested) {
@@ -171,7 +182,12 @@ struct Generation::State {
       return finish(FinishReason::cancelled);
     }
     if (tokens.empty()) timings.prompt_seconds = seconds();
-    const Sampler::Draw draw = choose(logits, before);
+    Sampler::Draw draw = choose(logits, before);
+    if (const std::optional<TokenId> forced = forced_token()) {
+      const auto logit = [&](TokenId id) { return logits[static_cast<std::size_t>(id)]; };
+      draw.log_probability += logit(*forced) - logit(draw.id);
+      draw.id = *forced;
+    }
     tokens.push_back({draw.id, draw.log_probability});
     if (tokens.size() == 1) {
       timings.first_token_seconds = seconds();
@@ -185,6 +201,15 @@ struct Generation::State {
     if (!decoder) return;
     piece = stop.push(text_of(draw.id));
     if (stop.match()) reason = FinishReason::stop_string;
+  }
+
+  /// The token that comes next whatever the logits say, as in transformers, generation/logits_process.py: after a
+  /// prompt of one token, and the last one.
+  std::optional<TokenId> forced_token() const {
+    const GenerationConfig& generation = session.model().generation_config();
+    if (history.size() == 1)
+      if (const auto bos = options.forced_bos ? options.forced_bos : generation.forced_bos) return bos;
+    return tokens.size() + 1 == options.max_new_tokens ? generation.forced_eos : std::nullopt;
   }
 
   /// Where no token can be chosen the session forgets what it was given since `before`, so that asking again gives the

@@ -58,7 +58,9 @@ struct CachedSequence {
   CacheLayer cache;
   std::size_t begin;
   std::size_t tokens;
-  std::size_t position;  ///< of the first token: how many are cached before it
+  std::size_t position;           ///< of the first token: how many are cached before it
+  CacheLayer source = {};         ///< keys and values that cross-attention sees
+  std::size_t source_tokens = 0;  ///< how many
 };
 
 namespace detail {
@@ -104,23 +106,32 @@ inline void store_in_cache(const CacheLayer& cache, std::byte* data, std::size_t
   });
 }
 
-/// Attention of every sequence to all that its cache holds.
-inline void attend_to_caches(std::span<const CachedSequence> sequences, const AttentionParams& params,
-                             TensorView<const float, 3> q, TensorView<float, 3> out, const cpu::Context& ctx) {
+/// The keys and values that the tokens of a sequence attend to: the first `keys` of a cache.
+struct AttendedCache {
+  CacheLayer cache;
+  std::size_t keys;
+  std::size_t offset;  ///< AttentionParams::offset
+};
+
+/// Attention of every sequence to all that a cache of it holds: the one that attended(sequence) returns.
+template <class Attended>
+void attend_to_caches(std::span<const CachedSequence> sequences, const AttentionParams& params,
+                      TensorView<const float, 3> q, TensorView<float, 3> out, const cpu::Context& ctx,
+                      Attended&& attended) {
   constexpr std::size_t most = 16;  // sequences of one parallel pass
-  visit_cache(sequences[0].cache.dtype, [&]<class T>(std::type_identity<T>) {
+  visit_cache(attended(sequences[0]).cache.dtype, [&]<class T>(std::type_identity<T>) {
     for (std::size_t begin = 0; begin < sequences.size(); begin += most) {
       const std::span<const CachedSequence> some = sequences.subspan(begin, std::min(most, sequences.size() - begin));
       std::array<AttentionSequence<T>, most> calls;
       for (std::size_t i = 0; i < some.size(); ++i) {
         const CachedSequence& s = some[i];
-        const std::size_t keys = s.position + s.tokens;
+        const AttendedCache a = attended(s);
         calls[i] = {.q = q.narrow(0, s.begin, s.tokens),
-                    .k = cached<T>(s.cache, s.cache.k, keys),
-                    .v = cached<T>(s.cache, s.cache.v, keys),
+                    .k = cached<T>(a.cache, a.cache.k, a.keys),
+                    .v = cached<T>(a.cache, a.cache.v, a.keys),
                     .out = out.narrow(0, s.begin, s.tokens),
                     .params = params};
-        calls[i].params.offset = s.position;
+        calls[i].params.offset = a.offset;
       }
       attention(std::span<const AttentionSequence<T>>(calls.data(), some.size()), ctx);
     }
@@ -185,7 +196,9 @@ inline void attention_block(const AttentionWeights& weights, std::span<const Cac
     detail::store_in_cache(s.cache, s.cache.k, s.position, k.narrow(0, s.begin, s.tokens), ctx);
     detail::store_in_cache(s.cache, s.cache.v, s.position, heads(buffers.v).narrow(0, s.begin, s.tokens), ctx);
   }
-  detail::attend_to_caches(sequences, params.scores, q, heads(buffers.out), ctx);
+  detail::attend_to_caches(sequences, params.scores, q, heads(buffers.out), ctx, [](const CachedSequence& s) {
+    return detail::AttendedCache{s.cache, s.position + s.tokens, s.position};
+  });
   detail::linear_onto(buffers.out, weights.o, detail::bias_or_null(weights.o_bias), y, ctx, residual);
 }
 

@@ -7,6 +7,7 @@
 
 #include <weft/layers/adapted_rows.hpp>
 #include <weft/layers/attention_block.hpp>
+#include <weft/layers/cross_attention.hpp>
 #include <weft/layers/mlp.hpp>
 #include <weft/layers/moe.hpp>
 #include <weft/layers/norm.hpp>
@@ -14,20 +15,25 @@
 
 namespace weft::inline v0 {
 
-/// One decoder layer. Norms that its BlockForm does not have are empty; so is one of mlp and moe.
+/// One decoder layer. Norms that its BlockForm does not have are empty; so is one of mlp and moe, and so is the
+/// cross-attention of a decoder that has no source.
 struct DecoderLayerWeights {
   NormWeights attention_norm{};  // (hidden)
   AttentionWeights attention{};
   NormWeights attention_post_norm{};  // (hidden)
-  NormWeights mlp_norm{};             // (hidden)
+  NormWeights cross_norm{};           // (hidden)
+  AttentionWeights cross{};
+  NormWeights mlp_norm{};  // (hidden)
   MlpWeights mlp{};
   MoeWeights moe{};
   NormWeights mlp_post_norm{};  // (hidden)
 };
 
-/// Where a layer normalises and what it adds to its input; f stands for attention, then for the feed-forward layer.
+/// Where a layer normalises and what it adds to its input; f stands for attention, then for cross-attention, which
+/// goes with pre_norm and residual_norm, then for the feed-forward layer.
 enum class BlockForm : unsigned char {
   pre_norm,         ///< x += f(norm(x))
+  residual_norm,    ///< x = norm(x + f(x)), as in BART
   post_norm,        ///< x += post_norm(f(x)), as in OLMo 2
   sandwich_norm,    ///< x += post_norm(f(norm(x))), as in Gemma 2
   parallel,         ///< x += attention(attention_norm(x)) + mlp(mlp_norm(x)), as in GPT-NeoX
@@ -41,7 +47,9 @@ struct DecoderLayerParams {
   Activation activation;
   AttentionBlockParams attention;
   MoeParams moe = {};
+  AttentionParams cross = {.scale = 1.f};         ///< scores of cross-attention
   std::string_view attention_name = "self_attn";  ///< for taps
+  std::string_view cross_name = "encoder_attn";
   std::string_view mlp_name = "mlp";
 };
 
@@ -58,7 +66,9 @@ struct DecoderLayerBuffers {
 namespace detail {
 
 /// Whether the form has a norm before each half, and one after it.
-constexpr bool norm_before(BlockForm form) noexcept { return form != BlockForm::post_norm; }
+constexpr bool norm_before(BlockForm form) noexcept {
+  return form != BlockForm::post_norm && form != BlockForm::residual_norm;
+}
 constexpr bool norm_after(BlockForm form) noexcept {
   return form == BlockForm::post_norm || form == BlockForm::sandwich_norm;
 }
@@ -103,6 +113,9 @@ inline void transformer_block(const DecoderLayerWeights& weights, std::span<cons
   const bool parallel = detail::is_parallel(params.form);
   const bool shared = params.form == BlockForm::parallel_shared;
   const auto residual = after ? std::optional<TensorView<float, 2>>() : x;
+  const auto norm_sum = [&](const NormWeights& w) {
+    if (params.form == BlockForm::residual_norm) norm(x, w, x, params.norm, ctx);
+  };
 
   if (before) norm(x, weights.attention_norm, normed, params.norm, ctx);
   if (parallel && !shared) norm(x, weights.mlp_norm, buffers.other, params.norm, ctx);
@@ -111,6 +124,15 @@ inline void transformer_block(const DecoderLayerWeights& weights, std::span<cons
                   buffers.attention, attended, ctx, residual);
   detail::tap_out(tap, attended, name, ".", params.attention_name);
   if (after) detail::add_normed(attended, weights.attention_post_norm, params.norm, x, ctx);
+  norm_sum(weights.attention_norm);
+
+  if (weights.cross.q) {
+    if (before) norm(x, weights.cross_norm, normed, params.norm, ctx);
+    cross_attention(weights.cross, sequences, params.cross, before ? normed : x, buffers.attention.q,
+                    buffers.attention.out, normed, ctx, x);
+    detail::tap_out(tap, normed, name, ".", params.cross_name);
+    norm_sum(weights.cross_norm);
+  }
 
   if (before && !parallel) norm(x, weights.mlp_norm, normed, params.norm, ctx);
   const TensorView<float, 2> mlp_in = !before ? x : parallel && !shared ? buffers.other : normed;
@@ -118,6 +140,7 @@ inline void transformer_block(const DecoderLayerWeights& weights, std::span<cons
       detail::feed_forward(weights, params, buffers, mlp_in, before ? mlp_in : normed, ctx, residual);
   detail::tap_out(tap, fed, name, ".", params.mlp_name);
   if (after) detail::add_normed(fed, weights.mlp_post_norm, params.norm, x, ctx);
+  norm_sum(weights.mlp_norm);
   detail::tap_out(tap, x, name);
 }
 

@@ -14,6 +14,7 @@ namespace weft::inline v0 {
 struct DecoderWeights {
   AnyTensor embedding;           // (vocab, hidden)
   AnyTensor positions;           // (position_rows, hidden)
+  AnyTensor relative_bias;       // (buckets, heads)
   NormWeights embedding_norm{};  // (hidden)
   std::vector<DecoderLayerWeights> layers;
   NormWeights final_norm{};        // (hidden)
@@ -34,13 +35,15 @@ void for_each_weight(const DecoderWeights& weights, F&& f) {
   const auto mlp = [&](const MlpWeights& w) {
     f(w.gate), f(w.up), f(w.down), f(w.gate_bias), f(w.up_bias), f(w.down_bias);
   };
-  f(weights.embedding), f(weights.positions), f(weights.output), f(weights.output_bias);
+  const auto attention = [&](const AttentionWeights& w) {
+    f(w.q), f(w.k), f(w.v), f(w.o), f(w.q_bias), f(w.k_bias), f(w.v_bias), f(w.o_bias), norm(w.q_norm), norm(w.k_norm);
+  };
+  f(weights.embedding), f(weights.positions), f(weights.relative_bias), f(weights.output), f(weights.output_bias);
   norm(weights.embedding_norm), norm(weights.final_norm);
   for (const DecoderLayerWeights& layer : weights.layers) {
-    const AttentionWeights& a = layer.attention;
-    f(a.q), f(a.k), f(a.v), f(a.o), f(a.q_bias), f(a.k_bias), f(a.v_bias), f(a.o_bias);
-    for (const NormWeights* w : {&a.q_norm, &a.k_norm, &layer.attention_norm, &layer.attention_post_norm,
-                                 &layer.mlp_norm, &layer.mlp_post_norm})
+    attention(layer.attention), attention(layer.cross);
+    for (const NormWeights* w : {&layer.attention_norm, &layer.attention_post_norm, &layer.cross_norm, &layer.mlp_norm,
+                                 &layer.mlp_post_norm})
       norm(*w);
     mlp(layer.mlp), mlp(layer.moe.shared);
     f(layer.moe.router), f(layer.moe.shared_gate);

@@ -86,6 +86,9 @@ class Batch {
       if (session.cache().dtype() != entries[0].session->cache().dtype())
         raise<ConfigError>("Batch: the cache of entry ", i, " is of type ", name(session.cache().dtype()),
                            ", that of entry 0 of type ", name(entries[0].session->cache().dtype()));
+      if (session.source_ && session.source_.cache().dtype() != entries[0].session->source_.cache().dtype())
+        raise<ConfigError>("Batch: the source of entry ", i, " is of type ", name(session.source_.cache().dtype()),
+                           ", that of entry 0 of type ", name(entries[0].session->source_.cache().dtype()));
       for (std::size_t j = 0; j < i; ++j)
         if (entries[j].session == entries[i].session)
           raise<ConfigError>("Batch: entries ", j, " and ", i, " are the same session");
@@ -100,10 +103,7 @@ class Batch {
     for (std::size_t i = first; i < entries.size() && room != 0; ++i) {
       const Session& session = *entries[i].session;
       const std::size_t count = std::min(room, entries[i].tokens.size() - done_[i]);
-      part_.push_back({.tokens = entries[i].tokens.subspan(done_[i], count),
-                       .cache = &session.cache_,
-                       .position = session.position_ + done_[i],
-                       .changes = session.adapters_.changes()});
+      part_.push_back(session.sequence(entries[i].tokens.subspan(done_[i], count), session.position_ + done_[i]));
       room -= count;
     }
     const TensorView<float, 2> x = pass_.layers(part_, stop);

@@ -10,6 +10,7 @@
 #include <weft/cpu/kernels.hpp>
 #include <weft/layers/norm.hpp>
 #include <weft/layers/transformer_block.hpp>
+#include <weft/ops/relative_bias.hpp>
 #include <weft/ops/rope.hpp>
 
 namespace weft::inline v0 {
@@ -19,6 +20,7 @@ struct DecoderModules {
   std::string_view embedding = "model.embed_tokens";  ///< what enters the first layer
   std::string_view layer = "model.layers.{}";
   std::string_view attention = "self_attn";  ///< inside a layer
+  std::string_view cross = "encoder_attn";   ///< inside a layer
   std::string_view mlp = "mlp";              ///< inside a layer
   std::string_view norm = "model.norm";
   std::string_view output = "lm_head";
@@ -50,6 +52,8 @@ struct DecoderConfig {
   std::size_t position_rows = 0;            ///< rows of the table of learned positions; 0: there is none
   std::size_t position_offset = 0;          ///< the row of position 0
   std::vector<float> alibi_slopes{};        ///< (heads), AttentionParams::alibi_slopes
+  bool relative_bias = false;               ///< biases of scores in buckets of distances, the same in every layer
+  RelativeBuckets buckets{};
 
   // Attention.
   float attention_scale = 0.f;     ///< what scores are multiplied with; 0: 1 / sqrt(head_dim)
@@ -57,6 +61,7 @@ struct DecoderConfig {
   float qkv_clip = 0.f;            ///< AttentionBlockParams::clip
   bool attention_bias = false;     ///< of queries, keys and values
   bool attention_output_bias = false;
+  bool cross_attention = false;  ///< layers also attend to a source, with as many heads and the same scale
 
   // The feed-forward layer.
   bool mlp_bias = false;
@@ -69,6 +74,7 @@ struct DecoderConfig {
   // Both ends.
   float embedding_scale = 1.f;
   bool tied_embeddings = false;  ///< the output head is the embedding table
+  float output_scale = 1.f;      ///< what enters the output head is multiplied with it
   float logit_soft_cap = 0.f;    ///< logits = cap * tanh(logits / cap); 0: none
 
   DecoderModules modules{};

@@ -14,8 +14,11 @@
 #include <weft/layers/tap.hpp>
 #include <weft/layers/transformer_block.hpp>
 #include <weft/models/causal_lm.hpp>
+#include <weft/models/encoded_source.hpp>
 #include <weft/models/kv_cache.hpp>
 #include <weft/ops/embedding.hpp>
+#include <weft/ops/relative_bias.hpp>
+#include <weft/ops/rows.hpp>
 #include <weft/ops/soft_cap.hpp>
 
 namespace weft::inline v0 {
@@ -24,11 +27,13 @@ namespace weft::inline v0 {
 /// made, nothing per token.
 class DecoderPass {
  public:
-  /// One sequence of a pass: its tokens, the cache they are appended to at `position`, and what its adapters change.
+  /// One sequence of a pass: its tokens, the cache they are appended to at `position`, the source that cross-attention
+  /// sees, and what its adapters change.
   struct Sequence {
     std::span<const TokenId> tokens;
     const KvCache* cache;
     std::size_t position;
+    const EncodedSource* source = nullptr;
     const WeightChanges* changes = nullptr;
   };
 
@@ -39,6 +44,7 @@ class DecoderPass {
     const DecoderConfig& c = model_.config();
     if (c.rope.theta != 0.f) rope_ = RopeTable(c.head_dim, context, c.rope);
     if (c.window_rope) window_rope_ = RopeTable(c.head_dim, context, *c.window_rope);
+    if (c.relative_bias) relative_bias_ = relative_bias(model_.weights().relative_bias, c.buckets, context_for({}));
     positions_.resize(rows);
     tokens_.resize(rows);
     sequences_.reserve(sequences);
@@ -79,7 +85,10 @@ class DecoderPass {
     for (std::size_t i = 0; i < c.layers; ++i) {
       if (stop.stop_requested()) raise<Cancelled>("forward: stopped before layer ", i);
       if (tap_) name = detail::tensor_name(c.modules.layer, {i, 0});
-      for (std::size_t s = 0; s < sequences.size(); ++s) sequences_[s].cache = sequences[s].cache->layer(i);
+      for (std::size_t s = 0; s < sequences.size(); ++s) {
+        sequences_[s].cache = sequences[s].cache->layer(i);
+        if (c.cross_attention) sequences_[s].source = sequences[s].source->layer(i);
+      }
       params.attention.scores.window = c.window_of(i);
       const RopeTable& rope = c.window_rope && c.window_of(i) != 0 ? window_rope_ : rope_;
       transformer_block(model_.weights().layers[i], sequences_, rope, positions, params, buffers, x, &tap_, name, ctx);
@@ -87,14 +96,18 @@ class DecoderPass {
     return x;
   }
 
-  /// The final norm and the output head for rows of x (overwritten), of which `adapted` are all: logits (rows, vocab).
+  /// The final norm, which goes with norms before, and the output head for rows of x (overwritten), of which `adapted`
+  /// are all: logits (rows, vocab).
   void head(TensorView<float, 2> x, TensorView<float, 2> logits, std::span<const AdaptedRows> adapted) {
     const DecoderConfig& c = model_.config();
     const DecoderWeights& w = model_.weights();
     const RowAdapters adapters{adapted, &adapter_scratch_};
     const LayerContext ctx = context_for(adapters);
-    norm(x, w.final_norm, x, norm_params(), ctx);
-    detail::tap_out(&tap_, x, c.modules.norm);
+    if (c.form != BlockForm::residual_norm) {
+      norm(x, w.final_norm, x, norm_params(), ctx);
+      detail::tap_out(&tap_, x, c.modules.norm);
+    }
+    if (c.output_scale != 1.f) detail::scale_rows(x, c.output_scale, ctx);
     linear(x, w.output, logits, ctx, detail::bias_or_null(w.output_bias));
     detail::tap_out(&tap_, logits, c.modules.output);
     if (c.logit_soft_cap != 0.f) soft_cap(logits, logits, c.logit_soft_cap, ctx);
@@ -118,6 +131,7 @@ class DecoderPass {
     std::size_t row = 0;
     for (const Sequence& s : sequences) {
       sequences_.push_back({.cache = {}, .begin = row, .tokens = s.tokens.size(), .position = s.position});
+      if (s.source) sequences_.back().source_tokens = s.source->tokens();
       append_rows(adapted_, s.tokens.size(), s.changes);
       for (std::size_t i = 0; i < s.tokens.size(); ++i, ++row) {
         tokens_[row] = s.tokens[i];
@@ -139,11 +153,14 @@ class DecoderPass {
             .activation = c.activation,
             .attention = {.scores = {.scale = c.score_scale(),
                                      .soft_cap = c.attention_soft_cap,
-                                     .alibi_slopes = c.alibi_slopes},
+                                     .alibi_slopes = c.alibi_slopes,
+                                     .relative_bias = relative_bias_},
                           .norm = norm_params(),
                           .clip = c.qkv_clip},
             .moe = c.moe,
+            .cross = {.scale = c.score_scale()},
             .attention_name = c.modules.attention,
+            .cross_name = c.modules.cross,
             .mlp_name = c.modules.mlp};
   }
 
@@ -164,8 +181,7 @@ class DecoderPass {
     const DecoderWeights& w = model_.weights();
     const TensorView<float, 2> x = x_.narrow(0, 0, count);
     embedding(std::span<const TokenId>(tokens_).first(count), w.embedding, x, ctx);
-    if (c.embedding_scale != 1.f)
-      for (float& value : x_.elements().first(count * c.hidden)) value *= c.embedding_scale;
+    if (c.embedding_scale != 1.f) detail::scale_rows(x, c.embedding_scale, ctx);
     if (w.positions) {
       // The tokens have been looked up: their place takes the rows of the positions.
       for (std::size_t i = 0; i < count; ++i) tokens_[i] = positions_[i] + static_cast<TokenId>(c.position_offset);
@@ -181,6 +197,7 @@ class DecoderPass {
   CausalLM model_;
   std::size_t rows_;
   RopeTable rope_, window_rope_;
+  std::vector<float> relative_bias_;
   std::vector<TokenId> tokens_;          // (rows)
   std::vector<std::int32_t> positions_;  // (rows)
   std::vector<CachedSequence> sequences_;

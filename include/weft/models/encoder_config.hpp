@@ -17,6 +17,7 @@ struct EncoderModules {
   std::string_view layer = "bert.encoder.layer.{}";
   std::string_view attention = "attention.output.dense";  ///< inside a layer, before the residual, as mlp
   std::string_view mlp = "output.dense";
+  std::string_view norm = "layernorm";  ///< after the last layer, where the form has one
 };
 
 /// What a checkpoint was trained for, as its "architectures" say.
@@ -46,9 +47,13 @@ struct EncoderConfig {
   std::size_t embedding = 0;  ///< width of the tables of embeddings; where it is not `hidden`, a projection follows
 
   EncoderForm form = EncoderForm::post_norm;
+  NormKind norm = NormKind::layer;
   float norm_eps = 0.f;
   Activation activation = Activation::gelu;
   std::size_t layer_groups = 0;  ///< so many layers have weights, each is run layers / layer_groups times; 0: all have
+  bool gated = false;            ///< feed-forward layers have a gate
+  float embedding_scale = 1.f;   ///< embeddings of words are multiplied with it
+  float attention_scale = 0.f;   ///< what scores are multiplied with; 0: 1 / sqrt(head_dim)
   bool projected = false;        ///< a projection follows the embedding although the widths are equal
 
   // Layers with a bottleneck (bottleneck_block).
@@ -84,7 +89,9 @@ struct EncoderConfig {
   std::size_t weights_of(std::size_t layer) const noexcept {
     return layer_groups ? layer * layer_groups / layers : layer;
   }
-  float score_scale() const noexcept { return 1.f / std::sqrt(static_cast<float>(head_dim)); }
+  float score_scale() const noexcept {
+    return attention_scale != 0.f ? attention_scale : 1.f / std::sqrt(static_cast<float>(head_dim));
+  }
 };
 
 }  // namespace weft::inline v0

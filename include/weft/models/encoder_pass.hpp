@@ -16,6 +16,7 @@
 #include <weft/layers/tap.hpp>
 #include <weft/models/encoder.hpp>
 #include <weft/ops/embedding.hpp>
+#include <weft/ops/rows.hpp>
 
 namespace weft::inline v0 {
 
@@ -33,22 +34,17 @@ class EncoderPass {
  public:
   explicit EncoderPass(Encoder model) : model_(std::move(model)) {
     const EncoderConfig& c = model_.config();
-    if (!c.relative_bias) return;
-    std::vector<TokenId> ids(c.buckets.buckets);
-    for (std::size_t i = 0; i < ids.size(); ++i) ids[i] = static_cast<TokenId>(i);
-    Tensor<float, 2> table({ids.size(), c.heads});
-    embedding(ids, model_.weights().relative_bias, table, context_for_ops());
-    relative_bias_ = relative_bias(table, c.buckets);
+    if (c.relative_bias) relative_bias_ = relative_bias(model_.weights().relative_bias, c.buckets, context_for_ops());
   }
 
   const Encoder& model() const noexcept { return model_; }
   /// Called with the intermediates of every later pass; an empty tap ends that.
   void set_tap(Tap tap) { tap_ = std::move(tap); }
 
-  /// Runs all layers. The last one's output for every token, (rows, hidden), the sequences one after the other; valid
-  /// until the next pass. Throws ShapeError for a sequence that is empty or exceeds the model's positions, for ids
-  /// outside the vocabulary and for types that are not as many or not in the table; Cancelled when `stop` is requested
-  /// and std::bad_alloc, after which there is no last pass.
+  /// Runs all layers. The last one's output for every token, after the final norm where there is one, (rows, hidden),
+  /// the sequences one after the other; valid until the next pass. Throws ShapeError for a sequence that is empty or
+  /// exceeds the model's positions, for ids outside the vocabulary and for types that are not as many or not in the
+  /// table; Cancelled when `stop` is requested and std::bad_alloc, after which there is no last pass.
   TensorView<const float, 2> forward(std::span<const EncoderInput> inputs, const std::stop_token& stop = {}) {
     for (std::size_t i = 0; i < inputs.size(); ++i) check(inputs[i], i);
     try {
@@ -198,6 +194,7 @@ class EncoderPass {
     reserve(normed_, rows_, c.hidden);
     for (Tensor<float, 2>* tensor : {&q_, &k_, &v_, &attention_out_}) reserve(*tensor, rows_, c.query());
     reserve(up_, rows_, c.intermediate);
+    if (c.gated) reserve(gate_, rows_, c.intermediate);
     if (c.has_projection()) reserve(embedded_, rows_, c.embedding);
     reserve(looked_up_, rows_, c.added_width());
     if (c.trigrams) reserve(trigrams_, rows_, 3 * c.embedding);
@@ -207,6 +204,7 @@ class EncoderPass {
 
   TensorView<float, 2> run(std::span<const EncoderInput> inputs, const std::stop_token& stop) {
     place(inputs);
+    if (inputs.empty()) return x_.narrow(0, 0, 0);
     const EncoderConfig& c = model_.config();
     const cpu::Context ctx = context_for_ops();
     const TensorView<float, 2> x = embed(ctx);
@@ -217,13 +215,18 @@ class EncoderPass {
       if (tap_) name = detail::tensor_name(c.modules.layer, {c.weights_of(i), 0});
       run_layer(c.weights_of(i), params, x, name, ctx);
     }
+    const NormWeights& last = model_.weights().final_norm;
+    if (!last.gain.empty()) {
+      norm(x, last, x, params.norm, ctx);
+      detail::tap_out(&tap_, x, c.modules.norm);
+    }
     return x;
   }
 
   EncoderLayerParams layer_params() const noexcept {
     const EncoderConfig& c = model_.config();
     return {.form = c.form,
-            .norm = {.eps = c.norm_eps, .kind = NormKind::layer},
+            .norm = {.eps = c.norm_eps, .kind = c.norm},
             .activation = c.activation,
             .scores = {.scale = c.score_scale(), .causal = false, .relative_bias = relative_bias_},
             .head_dim = c.head_dim,
@@ -238,8 +241,11 @@ class EncoderPass {
     const AttentionBuffers attention{.q = rows(q_), .k = rows(k_), .v = rows(v_), .out = rows(attention_out_)};
     if (model_.config().bottleneck == 0)
       return encoder_block(w.layers[layer], sequences_, params,
-                           {.normed = rows(normed_), .attention = attention, .gate = {}, .up = rows(up_)}, x, &tap_,
-                           name, ctx);
+                           {.normed = rows(normed_),
+                            .attention = attention,
+                            .gate = model_.config().gated ? rows(gate_) : TensorView<float, 2>(),
+                            .up = rows(up_)},
+                           x, &tap_, name, ctx);
     bottleneck_block(w.bottleneck_layers[layer], sequences_, params,
                      {.narrow = rows(narrow_),
                       .query_key = rows(query_key_),
@@ -258,6 +264,7 @@ class EncoderPass {
     const TensorView<float, 2> x = x_.narrow(0, 0, rows_);
     const TensorView<float, 2> words = c.has_projection() ? embedded_.narrow(0, 0, rows_) : x;
     embedding(tokens_, w.embedding, words, ctx);
+    if (c.embedding_scale != 1.f) detail::scale_rows(words, c.embedding_scale, ctx);
     if (c.trigrams) w.projection.forward(join_neighbours(words), x, ctx);
     const TensorView<float, 2> sum = c.trigrams ? x : words;
     const TensorView<float, 2> added = looked_up_.narrow(0, 0, rows_);
@@ -271,7 +278,8 @@ class EncoderPass {
     if (c.trigrams) {
       scale_and_shift(w.embedding_norm, x, ctx);
     } else {
-      norm(sum, w.embedding_norm, sum, {.eps = c.norm_eps, .kind = NormKind::layer}, ctx);
+      if (!w.embedding_norm.gain.empty())
+        norm(sum, w.embedding_norm, sum, {.eps = c.norm_eps, .kind = NormKind::layer}, ctx);
       if (c.has_projection()) w.projection.forward(sum, x, ctx);
     }
     detail::tap_out(&tap_, x, c.modules.embedding);
@@ -317,7 +325,7 @@ class EncoderPass {
   Tap tap_;
   cpu::Workspace workspace_;
   // Scratch, at least (rows, width) each.
-  Tensor<float, 2> x_, normed_, q_, k_, v_, attention_out_, up_, embedded_, looked_up_;
+  Tensor<float, 2> x_, normed_, q_, k_, v_, attention_out_, gate_, up_, embedded_, looked_up_;
   Tensor<float, 2> trigrams_, narrow_, query_key_, part_;  // of layers with a bottleneck
   Tensor<float, 2> gathered_, pooled_, scratch_;           // of heads
 };

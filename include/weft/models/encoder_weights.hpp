@@ -22,6 +22,7 @@ struct EncoderWeights {
   AnyTensor relative_bias;       // (buckets, heads)
   std::vector<EncoderLayerWeights> layers;
   std::vector<BottleneckLayerWeights> bottleneck_layers;  // MobileBERT's
+  NormWeights final_norm{};                               // (hidden)
 
   LinearHead pooler;           // (hidden, hidden)
   MaskedWordHead masked_word;  // its decoder is the embedding
@@ -52,7 +53,7 @@ void for_each_weight(const EncoderWeights& weights, F&& f) {
   };
   const auto bottleneck = [&](const BottleneckWeights& w) { f(w.weight), f(w.bias), norm(w.norm); };
   f(weights.embedding), f(weights.positions), f(weights.token_types), f(weights.relative_bias);
-  norm(weights.embedding_norm);
+  norm(weights.embedding_norm), norm(weights.final_norm);
   for (const EncoderLayerWeights& layer : weights.layers)
     attention(layer.attention), mlp(layer.mlp), norm(layer.attention_norm), norm(layer.mlp_norm);
   for (const BottleneckLayerWeights& layer : weights.bottleneck_layers) {

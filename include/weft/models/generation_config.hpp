@@ -20,6 +20,10 @@ struct GenerationConfig {
   std::size_t top_k = 0;  ///< 0: off
   float top_p = 1.f;
   float repetition_penalty = 1.f;
+  std::optional<TokenId> decoder_start{};            ///< what the texts of an encoder-decoder begin with
+  std::optional<TokenId> forced_bos{};               ///< what follows a prompt of one token
+  std::optional<TokenId> forced_eos{};               ///< the last of as many tokens as are asked for
+  std::vector<std::vector<TokenId>> banned_words{};  ///< sequences of tokens that never occur
 };
 
 namespace detail {
@@ -29,6 +33,11 @@ inline TokenId read_token_id(const Json& value, std::size_t vocab) {
   if (id < 0 || static_cast<std::size_t>(id) >= vocab)
     raise<ConfigError>(value.location(), ": token id ", id, " is outside the vocabulary of ", vocab);
   return static_cast<TokenId>(id);
+}
+
+/// One token id; the first where there are several.
+inline TokenId read_first_token_id(const Json& value, std::size_t vocab) {
+  return read_token_id(value.is_array() ? value.at(0) : value, vocab);
 }
 
 inline std::vector<TokenId> read_token_ids(const Json& value, std::size_t vocab) {
@@ -56,6 +65,12 @@ inline GenerationConfig read_generation_config(const Json& config, const Json* g
   GenerationConfig result;
   if (const Json* eos = given("eos_token_id")) result.eos = detail::read_token_ids(*eos, vocab);
   if (const Json* bos = given("bos_token_id"); bos && bos->is_int()) result.bos = detail::read_token_id(*bos, vocab);
+  if (const Json* start = given("decoder_start_token_id"))
+    result.decoder_start = detail::read_first_token_id(*start, vocab);
+  if (const Json* bos = given("forced_bos_token_id")) result.forced_bos = detail::read_first_token_id(*bos, vocab);
+  if (const Json* eos = given("forced_eos_token_id")) result.forced_eos = detail::read_first_token_id(*eos, vocab);
+  if (const Json* words = given("bad_words_ids"))
+    for (const Json& word : words->as_array()) result.banned_words.push_back(detail::read_token_ids(word, vocab));
   if (!generation) return result;
   result.do_sample = generation->get_or("do_sample", false);
   result.temperature = static_cast<float>(generation->get_or("temperature", 1.0));

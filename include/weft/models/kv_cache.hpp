@@ -42,6 +42,7 @@ class KvCache {
   }
 
   const CacheLayer& layer(std::size_t index) const noexcept { return layers_[index]; }
+  std::size_t layers() const noexcept { return layers_.size(); }
   DType dtype() const noexcept { return dtype_; }
   std::size_t context() const noexcept { return context_; }
   std::size_t bytes() const noexcept { return bytes_; }

@@ -10,6 +10,7 @@
 #include <weft/models/adapter.hpp>
 #include <weft/models/causal_lm.hpp>
 #include <weft/models/decoder_pass.hpp>
+#include <weft/models/encoded_source.hpp>
 #include <weft/models/kv_cache.hpp>
 
 namespace weft::inline v0 {
@@ -56,6 +57,20 @@ class Session {
   std::size_t position() const noexcept { return position_; }
   std::size_t context() const noexcept { return context_; }
   const KvCache& cache() const noexcept { return cache_; }
+
+  /// Forgets all tokens and begins a sequence that reads a source, in a model that has cross-attention. Throws
+  /// ConfigError for a model that has none and for a source of a model of other sizes.
+  void attend_to(EncodedSource source) {
+    const DecoderConfig& c = model().config();
+    if (!c.cross_attention) raise<ConfigError>("attend_to: a ", model().model_type(), " model reads no source");
+    if (!source || source.cache().layers() != c.layers || source.layer(0).kv_heads != c.kv_heads ||
+        source.layer(0).head_dim != c.head_dim)
+      raise<ConfigError>("attend_to: the source is none, or one of another model");
+    source_ = std::move(source);
+    position_ = 0;
+  }
+  /// The source that the sequence reads; none at first.
+  const EncodedSource& source() const noexcept { return source_; }
 
   /// Forgets all tokens from `length` on. Throws ShapeError where there are fewer.
   void truncate(std::size_t length) {
@@ -106,7 +121,18 @@ class Session {
     return options.chunk;
   }
 
+  /// What a pass takes of the tokens that come after `position`.
+  DecoderPass::Sequence sequence(std::span<const TokenId> tokens, std::size_t position) const noexcept {
+    return {.tokens = tokens,
+            .cache = &cache_,
+            .position = position,
+            .source = source_ ? &source_ : nullptr,
+            .changes = adapters_.changes()};
+  }
+
   void check(std::span<const TokenId> tokens) const {
+    if (model().config().cross_attention && !source_)
+      raise<ConfigError>("forward: a ", model().model_type(), " model reads a source, and there is none");
     if (tokens.empty()) raise<ShapeError>("forward: there are no tokens");
     if (tokens.size() > context_ - position_)
       raise<ShapeError>("forward: ", tokens.size(), " tokens after ", position_, " exceed the context of ", context_);
@@ -127,10 +153,8 @@ class Session {
     const std::size_t before = position_;
     try {
       for (std::size_t begin = 0; begin < tokens.size(); begin += pass_.rows()) {
-        const DecoderPass::Sequence part{.tokens = tokens.subspan(begin, std::min(pass_.rows(), tokens.size() - begin)),
-                                         .cache = &cache_,
-                                         .position = position_,
-                                         .changes = adapters_.changes()};
+        const DecoderPass::Sequence part =
+            sequence(tokens.subspan(begin, std::min(pass_.rows(), tokens.size() - begin)), position_);
         const TensorView<float, 2> x = pass_.layers(std::span(&part, 1), stop);
         after(x, begin + part.tokens.size() == tokens.size());
         position_ += part.tokens.size();
@@ -144,6 +168,7 @@ class Session {
   std::size_t context_;
   std::size_t position_ = 0;
   KvCache cache_;
+  EncodedSource source_;
   AdapterSet adapters_;
   Tensor<float, 2> logits_;  // (1, vocab)
   DecoderPass pass_;

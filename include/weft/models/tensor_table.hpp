@@ -58,7 +58,10 @@ struct TensorRow {
   bool matrix() const noexcept { return slot.index() == 0; }
   bool per_layer() const noexcept { return name.find("{}") != std::string_view::npos; }
   std::size_t layer_count(const Config& config) const {
-    return !per_layer() ? 1 : layers ? layers(config) : config.layers;
+    if (!per_layer()) return 1;
+    if (layers) return layers(config);
+    if constexpr (requires { config.layers; }) return config.layers;
+    raise<ConfigError>("the row of ", name, " does not say how many layers have it");
   }
   std::size_t expert_count(const Config& config) const { return experts ? experts(config) : 1; }
 };

@@ -5,7 +5,10 @@
 #include <cstddef>
 #include <vector>
 
+#include <weft/core/any_tensor.hpp>
 #include <weft/core/tensor_view.hpp>
+#include <weft/cpu/context.hpp>
+#include <weft/ops/linear.hpp>
 
 namespace weft::inline v0 {
 
@@ -43,6 +46,15 @@ inline std::vector<float> relative_bias(TensorView<const float, 2> table, const 
     for (std::ptrdiff_t distance = -radius; distance <= radius; ++distance)
       bias.push_back(table(relative_bucket(distance, params), head));
   return bias;
+}
+
+/// The same of a table as it is loaded, of any type.
+inline std::vector<float> relative_bias(const AnyTensor& table, const RelativeBuckets& params,
+                                        const cpu::Context& ctx = {}) {
+  std::vector<float> values(table.size());
+  for (std::size_t bucket = 0; bucket < table.extent(0); ++bucket)
+    weight_row(table, bucket, values.data() + bucket * table.extent(1), ctx);
+  return relative_bias(TensorView<const float, 2>(values.data(), {table.extent(0), table.extent(1)}), params);
 }
 
 }  // namespace weft::inline v0

@@ -54,4 +54,11 @@ void for_each_row(const char* op, TensorView<X, Rank, EX> x, TensorView<Y, Rank,
   });
 }
 
+/// x *= factor.
+inline void scale_rows(TensorView<float, 2> x, float factor, const cpu::Context& ctx) {
+  for_each_row("scale", x, x, ctx, [&](const float* from, std::size_t n, float* to) {
+    for (std::size_t i = 0; i < n; ++i) to[i] = from[i] * factor;
+  });
+}
+
 }  // namespace weft::inline v0::detail

@@ -14,6 +14,8 @@
 #include <weft/formats/checkpoint.hpp>
 #include <weft/formats/gguf.hpp>
 #include <weft/tokenizers/gguf_tokenizer.hpp>
+#include <weft/tokenizers/piece_vocabulary.hpp>
+#include <weft/tokenizers/piece_vocabulary_files.hpp>
 #include <weft/tokenizers/pipeline_tokenizer.hpp>
 #include <weft/tokenizers/sentencepiece.hpp>
 #include <weft/tokenizers/tokenizer.hpp>
@@ -41,15 +43,17 @@ inline bool is_tiktoken_file(const std::string& path) {
 /// Whether a directory holds any of the files that tokenizers are saved in, of whatever kind.
 inline bool has_tokenizer_files(const std::filesystem::path& directory) {
   std::error_code ignored;
-  for (const char* name :
-       {"tokenizer.model", "tokenizer.json", "vocab.json", "vocab.txt", "spiece.model", "sentencepiece.bpe.model"})
+  for (const char* name : {"tokenizer.model", "tokenizer.json", "vocab.json", "vocab.txt", "spiece.model",
+                           "sentencepiece.bpe.model", "source.spm"})
     if (std::filesystem::exists(directory / name, ignored)) return true;
   return false;
 }
 
 /// The tokenizer of a directory, by the files that are there: tokenizer.json, else tokenizer.model (SentencePiece),
-/// else vocab.txt (WordPiece), else vocab.json with merges.txt (byte-level BPE). Throws UnsupportedError naming the
-/// file for a kind of tokenizer that is not built, FormatError where there is none or it is malformed.
+/// else vocab.txt (WordPiece), else vocab.json with merges.txt (byte-level BPE), with source.spm (Marian) or with
+/// sentencepiece.bpe.model (M2M-100), else spiece.model (T5) or sentencepiece.bpe.model (mBART, NLLB). Throws
+/// UnsupportedError naming the file for a kind of tokenizer that is not built, FormatError where there is none or it is
+/// malformed.
 inline std::shared_ptr<const Tokenizer> load_tokenizer(const std::filesystem::path& directory) {
   const auto pipeline = [](TokenizerParts parts) {
     return std::make_shared<const PipelineTokenizer>(std::move(parts));
@@ -71,11 +75,19 @@ inline std::shared_ptr<const Tokenizer> load_tokenizer(const std::filesystem::pa
   if (exists("vocab.json") && exists("merges.txt"))
     return pipeline(
         read_vocab_json(directory / "vocab.json", directory / "merges.txt", read_stated_tokenizer_config(directory)));
-  for (const char* name : {"vocab.json", "spiece.model", "sentencepiece.bpe.model"})
-    if (exists(name))
-      raise<UnsupportedError>((directory / name).string(),
-                              ": tokenizers of this kind are not supported; expected "
-                              "tokenizer.json, tokenizer.model, vocab.txt, or vocab.json with merges.txt");
+  const auto pieces = [](PieceVocabulary vocabulary) {
+    return std::make_shared<const PieceVocabularyTokenizer>(std::move(vocabulary));
+  };
+  const TokenizerConfig stated = read_stated_tokenizer_config(directory);
+  if (exists("source.spm") && exists("vocab.json")) return pieces(read_marian_vocabulary(directory, stated));
+  if (exists("sentencepiece.bpe.model"))
+    return pieces(exists("vocab.json") ? read_m2m_100_vocabulary(directory, stated)
+                                       : read_fairseq_vocabulary(directory / "sentencepiece.bpe.model", stated));
+  if (exists("spiece.model")) return pieces(read_t5_vocabulary(directory / "spiece.model", stated));
+  if (exists("vocab.json"))
+    raise<UnsupportedError>((directory / "vocab.json").string(),
+                            ": tokenizers of this kind are not supported; expected tokenizer.json, or merges.txt, "
+                            "source.spm or sentencepiece.bpe.model beside it");
   raise<FormatError>(directory.string(), ": there is no tokenizer; expected tokenizer.json or tokenizer.model");
 }
 

@@ -25,6 +25,35 @@
 
 namespace weft::inline v0 {
 
+namespace detail {
+
+/// Reads and checks a SentencePiece model file. Throws FormatError, UnsupportedError for what is not built.
+inline SentencePieceModel read_sentencepiece_file(const std::string& source) {
+  const MappedFile file(source);
+  SentencePieceModel model =
+      read_sentencepiece_model({reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size()}, source);
+  if (model.whitespace_as_suffix) raise<UnsupportedError>(source, ": white space as a suffix is not supported");
+  if (model.denormalizes) raise<UnsupportedError>(source, ": rules for decoded text are not supported");
+  return model;
+}
+
+/// Gives a model to the library. Throws FormatError where it refuses it.
+inline void load_processor(const std::string& message, const std::string& source,
+                           sentencepiece::SentencePieceProcessor& processor) {
+  try {
+    const sentencepiece::util::Status status = processor.LoadFromSerializedProto(message);
+    if (!status.ok()) raise<FormatError>(source, ": not a SentencePiece model: ", status.message());
+  } catch (const Error&) {
+    throw;
+  } catch (const std::bad_alloc&) {
+    throw;
+  } catch (const std::exception& error) {
+    raise<FormatError>(source, ": not a SentencePiece model: ", error.what());
+  }
+}
+
+}  // namespace detail
+
 /// A tokenizer.model file through the SentencePiece library, with the rules that Hugging Face's LlamaTokenizer lays
 /// around it (transformers, tokenization_llama.py):
 /// - Added and special tokens are cut out of the text first; each part between them is encoded by itself.
@@ -44,12 +73,7 @@ class SentencePieceTokenizer final : public Tokenizer {
   SentencePieceTokenizer(const std::filesystem::path& model_file, const TokenizerConfig& config)
       : source_(model_file.string()) {
     check_class(config.tokenizer_class);
-    const MappedFile file(source_);
-    SentencePieceModel model =
-        read_sentencepiece_model({reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size()}, source_);
-    if (model.whitespace_as_suffix) raise<UnsupportedError>(source_, ": white space as a suffix is not supported");
-    if (model.denormalizes) raise<UnsupportedError>(source_, ": rules for decoded text are not supported");
-
+    SentencePieceModel model = detail::read_sentencepiece_file(source_);
     legacy_ = config.legacy.value_or(true);
     prefix_space_ = legacy_ ? model.add_dummy_prefix : config.add_prefix_space.value_or(true);
     removes_extra_spaces_ = model.remove_extra_whitespaces;
@@ -127,16 +151,7 @@ class SentencePieceTokenizer final : public Tokenizer {
     std::string message = model.message;
     // A second normalizer message is merged into the first: add_dummy_prefix = false.
     if (!legacy_) message += std::string_view("\x1A\x02\x18\x00", 4);
-    try {
-      const sentencepiece::util::Status status = processor_.LoadFromSerializedProto(message);
-      if (!status.ok()) raise<FormatError>(source_, ": not a SentencePiece model: ", status.message());
-    } catch (const Error&) {
-      throw;
-    } catch (const std::bad_alloc&) {
-      throw;
-    } catch (const std::exception& error) {
-      raise<FormatError>(source_, ": not a SentencePiece model: ", error.what());
-    }
+    detail::load_processor(message, source_, processor_);
   }
 
   void add_tokens(const TokenizerConfig& config) {

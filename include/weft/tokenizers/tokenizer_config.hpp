@@ -43,7 +43,10 @@ struct TokenizerConfig {
   std::optional<bool> do_lower_case{};
   std::optional<bool> strip_accents{};
   std::optional<bool> tokenize_chinese_chars{};
-  bool split_special_tokens = false;  ///< special tokens are never parsed
+  std::string source_language{};           ///< "src_lang" of translators
+  std::optional<std::size_t> extra_ids{};  ///< how many sentinels T5 adds
+  bool separate_vocabularies = false;      ///< "separate_vocabs" of Marian
+  bool split_special_tokens = false;       ///< special tokens are never parsed
 };
 
 namespace detail {
@@ -131,6 +134,9 @@ class TokenizerConfigReader {
     config_.do_lower_case = flag(json, "do_lower_case");
     config_.strip_accents = flag(json, "strip_accents");
     config_.tokenize_chinese_chars = flag(json, "tokenize_chinese_chars");
+    config_.source_language = json.get_or("src_lang", "");
+    if (json.given("extra_ids")) config_.extra_ids = json.get_or("extra_ids", std::size_t{0});
+    config_.separate_vocabularies = json.get_or("separate_vocabs", false);
     config_.split_special_tokens = json.get_or("split_special_tokens", false);
     if (const Json* sampling = json.given("sp_model_kwargs"))
       if (sampling->get_or("enable_sampling", false))
@@ -144,8 +150,9 @@ class TokenizerConfigReader {
       *role_of(role) = value->is_null() ? std::nullopt : std::optional(special_token(*value));
       if (value->is_null()) config_.without.emplace_back(role);
     }
-    if (const Json* tokens = json.given("additional_special_tokens"))
-      for (const Json& token : tokens->as_array()) config_.additional.push_back(special_token(token));
+    for (const char* key : {"additional_special_tokens", "extra_special_tokens"})
+      if (const Json* tokens = json.given(key); tokens && tokens->is_array())
+        for (const Json& token : *tokens) config_.additional.push_back(special_token(token));
   }
 
   static AddedToken special_token(const Json& json) {

@@ -277,15 +277,19 @@ inline void check_experts(const ConfigReader& config, const DecoderConfig& c) {
     raise<ConfigError>(config.object().location(), ": ", c.moe.experts_per_token, " experts per token of ", c.experts);
 }
 
-inline Activation read_activation(ConfigReader& config, std::string_view key) {
-  const Json& value = config.required(key);
-  const std::string_view kind = value.as_string();
+/// The activation of a name that `value` holds.
+inline Activation activation_named(const Json& value, std::string_view kind) {
   if (kind == "silu" || kind == "swish") return Activation::silu;
   if (kind == "gelu") return Activation::gelu;
   if (kind == "gelu_new" || kind == "gelu_pytorch_tanh" || kind == "gelu_fast") return Activation::gelu_tanh;
   if (kind == "quick_gelu") return Activation::quick_gelu;
   if (kind == "relu") return Activation::relu;
   raise<UnsupportedError>(value.location(), ": the activation \"", kind, "\" is not supported");
+}
+
+inline Activation read_activation(ConfigReader& config, std::string_view key) {
+  const Json& value = config.required(key);
+  return activation_named(value, value.as_string());
 }
 
 }  // namespace weft::inline v0::arch

@@ -1,0 +1,49 @@
+#pragma once
+
+#include <array>
+
+#include <weft/models/arch/bart.hpp>
+
+namespace weft::inline v0::arch {
+
+inline Seq2SeqConfig read_marian(ConfigReader& config) {
+  Seq2SeqConfig c = read_bart_family(config, false);
+  c.shared_embedding = config.flag_or("share_encoder_decoder_embeddings", true);
+  c.decoder.vocab = config.positive_or("decoder_vocab_size", c.encoder.vocab);
+  if (c.shared_embedding && c.decoder.vocab != c.encoder.vocab)
+    raise<ConfigError>(config.object().location(), ": both halves share one embedding, but vocab_size is ",
+                       c.encoder.vocab, " and decoder_vocab_size ", c.decoder.vocab);
+  c.encoder.position_offset = c.decoder.position_offset = 0;
+  c.encoder.position_rows = c.decoder.position_rows = c.encoder.context;
+  c.sinusoids = SinusoidParams{};
+  c.encoder.modules.embedding = "model.encoder.embed_tokens";
+  c.decoder.modules.embedding = "model.decoder.embed_tokens";
+  return c;
+}
+
+/// Tables of their own for both halves, where config.json says so; the output head may be that of the decoder.
+constexpr std::array<Seq2SeqRow, 3> separate_token_rows() {
+  constexpr auto output = in_seq2seq::decoder<&DecoderWeights::output>;
+  Seq2SeqRow tied = seq2seq_row("model.decoder.embed_tokens.weight", output, dim::target_vocab, dim::model_width,
+                                has::head_is_decoders);
+  tied.repeated = true;
+  return {seq2seq_table("model.encoder.embed_tokens.weight", in_seq2seq::encoder<&EncoderWeights::embedding>,
+                        dim::source_vocab, dim::model_width, has::two_embeddings),
+          seq2seq_table("model.decoder.embed_tokens.weight", in_seq2seq::decoder<&DecoderWeights::embedding>,
+                        dim::target_vocab, dim::model_width, has::two_embeddings),
+          tied};
+}
+
+inline constexpr auto marian_tensors =
+    joined(shared_token_rows("model.shared.weight"), separate_token_rows(), bart_rows::layers, bart_rows::logits_bias);
+
+/// Marian's models of OPUS-MT (Junczys-Dowmunt et al. 2018, arXiv:1804.00344; transformers,
+/// models/marian/modeling_marian.py): BART without norms of embeddings, positions are sinusoids.
+inline constexpr Seq2SeqArchitecture marian{.model_type = "marian",
+                                            .read_config = read_marian,
+                                            .tensors = marian_tensors,
+                                            .ignored_keys = bart_ignored_keys,
+                                            .ignored_tensors = bart_ignored_tensors,
+                                            .prefix = "model."};
+
+}  // namespace weft::inline v0::arch

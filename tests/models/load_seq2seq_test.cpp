@@ -1,0 +1,117 @@
+#include <weft/models/load_seq2seq.hpp>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <array>
+#include <string>
+#include <vector>
+
+#include "seq2seq_fixtures.hpp"
+
+namespace {
+
+using namespace weft;
+using namespace weft_tests;
+using ::testing::HasSubstr;
+
+/// The logits of a fixture's first target.
+std::vector<float> logits_of(const Seq2Seq& model, std::string_view fixture) {
+  const Seq2SeqReference reference(fixture);
+  Session session(model.decoder());
+  session.attend_to(SourceEncoder(model).encode(reference.sources[0]));
+  const std::span<const float> logits = session.forward(reference.targets[0]);
+  return {logits.begin(), logits.end()};
+}
+
+TEST(LoadSeq2Seq, Describes) {
+  const Seq2Seq model = load_seq2seq(seq2seq_fixture("marian-separate"), {.threads = 1});
+  EXPECT_EQ(model.model_type(), "marian");
+  EXPECT_EQ(model.source(), seq2seq_fixture("marian-separate").string());
+  EXPECT_FALSE(model.has_tokenizer());
+  EXPECT_THROW(static_cast<void>(model.tokenizer()), TokenizerError);
+  EXPECT_EQ(model.generation_config().decoder_start, 47);
+  EXPECT_EQ(model.describe(),
+            model.source() + ": marian, " + std::to_string(model.parameters()) + " parameters (f16)\n" +
+                "  encoder: layers 1, hidden 24, intermediate 40, heads 3, head_dim 8, vocab 48, context 32\n"
+                "  decoder: layers 2, hidden 24, intermediate 36, heads 4, head_dim 6, vocab 50, context 32\n"
+                "  kernels " +
+                model.encoder().kernels().name + ", threads 1\n");
+}
+
+TEST(LoadSeq2Seq, AModelWithoutItsPrefixAndWithCopiesOfTheEmbedding) {
+  const std::vector<float> expected = logits_of(Seq2SeqCopy("bart").load(), "bart");
+  const Seq2SeqCopy copies("bart");
+  copies.edit_tensors([](DirectoryCopy::Tensors& tensors) {
+    const AnyTensor shared = find_tensor(tensors, "model.shared.weight");
+    for (const char* name :
+         {"lm_head.weight", "model.encoder.embed_tokens.weight", "model.decoder.embed_tokens.weight"})
+      tensors.emplace_back(name, shared);
+  });
+  EXPECT_EQ(logits_of(copies.load(), "bart"), expected);
+  const Seq2SeqCopy headless("bart");
+  headless.edit_tensors([](DirectoryCopy::Tensors& tensors) {
+    for (auto& [name, tensor] : tensors)
+      if (name.starts_with("model.")) name.erase(0, 6);
+  });
+  EXPECT_EQ(logits_of(headless.load(), "bart"), expected);
+}
+
+TEST(LoadSeq2Seq, TheBiasOfLogitsIsOptional) {
+  const std::vector<float> with = logits_of(Seq2SeqCopy("mbart").load(), "mbart");
+  const Seq2SeqCopy copy("mbart");
+  copy.edit_tensors([](DirectoryCopy::Tensors& tensors) {
+    std::erase_if(tensors, [](const auto& tensor) { return tensor.first == "final_logits_bias"; });
+  });
+  EXPECT_NE(logits_of(copy.load(), "mbart"), with);
+}
+
+TEST(LoadSeq2Seq, AHeadOfItsOwnIsUsedWhateverTheConfigSays) {
+  const std::vector<float> own = logits_of(Seq2SeqCopy("mt5").load(), "mt5");
+  const Seq2SeqCopy copy("mt5");
+  copy.set_config("tie_word_embeddings", true);
+  EXPECT_EQ(logits_of(copy.load(), "mt5"), own);
+  copy.edit_tensors([](DirectoryCopy::Tensors& tensors) {
+    std::erase_if(tensors, [](const auto& tensor) { return tensor.first == "lm_head.weight"; });
+  });
+  EXPECT_NE(logits_of(copy.load(), "mt5"), own);
+  copy.set_config("tie_word_embeddings", false);
+  EXPECT_EQ(message_of<FormatError>([&] { copy.load(); }),
+            copy.path().string() + ": the tensor lm_head.weight is missing");
+}
+
+TEST(LoadSeq2Seq, HalvesShareOneTable) {
+  const Seq2Seq model = load_seq2seq(seq2seq_fixture("t5"), {.threads = 1});
+  EXPECT_EQ(model.encoder().weights().embedding.bytes().data(), model.decoder().weights().embedding.bytes().data());
+  const Seq2Seq computed = load_seq2seq(seq2seq_fixture("m2m-100"), {.threads = 1});
+  EXPECT_EQ(computed.encoder().weights().positions.bytes().data(),
+            computed.decoder().weights().positions.bytes().data());
+}
+
+TEST(LoadSeq2Seq, RefusesWhatItCannotRun) {
+  const Seq2SeqCopy copy("m2m-100");
+  copy.edit_config([](nlohmann::json& config) {
+    config["d_model"] = 27;
+    config["encoder_attention_heads"] = config["decoder_attention_heads"] = 3;
+  });
+  EXPECT_THAT(message_of<UnsupportedError>([&] { copy.load(); }),
+              HasSubstr("sinusoidal positions of an odd width, 27"));
+  EXPECT_THROW(load_seq2seq(fixture("llama-mha")), UnsupportedError);
+  EXPECT_THROW(load_causal_lm(seq2seq_fixture("t5")), UnsupportedError);
+}
+
+TEST(LoadSeq2Seq, ACallersOwnFamily) {
+  static constexpr Seq2SeqArchitecture mine{.model_type = "my_bart",
+                                            .read_config = arch::read_bart,
+                                            .tensors = arch::bart_tensors,
+                                            .ignored_keys = arch::bart_ignored_keys,
+                                            .ignored_tensors = arch::bart_ignored_tensors,
+                                            .prefix = "model."};
+  static constexpr std::array<const Seq2SeqArchitecture*, 1> own{&mine};
+  const Seq2SeqCopy copy("bart");
+  copy.set_config("model_type", "my_bart");
+  EXPECT_EQ(copy.load({}, own).model_type(), "my_bart");
+  EXPECT_THROW(copy.load(), UnsupportedError);
+}
+
+}  // namespace
