@@ -13,6 +13,7 @@
 #include <weft/cpu/context.hpp>
 #include <weft/ops/embedding.hpp>
 #include <weft/ops/linear.hpp>
+#include <weft/ops/rows.hpp>
 
 namespace weft::inline v0 {
 
@@ -112,11 +113,6 @@ struct LayerContext : cpu::Context {
 
 namespace detail {
 
-/// x *= factor; x is contiguous.
-inline void scale(TensorView<float, 2> x, float factor) noexcept {
-  for (float& value : std::span(x.data(), x.size())) value *= factor;
-}
-
 /// Products of the same rows with the adapters of each.
 class AdaptedLinear {
  public:
@@ -184,7 +180,7 @@ class AdaptedLinear {
         scratch_.outputs.push_back({scratch_.products[p].change->a, values(scratch_.products[p], runs[i])});
       linear(x_.narrow(0, runs[i].begin, runs[i].rows), scratch_.outputs, exact);
       for (std::size_t p = scratch_.first_product[i]; p < end; ++p)
-        scale(values(scratch_.products[p], runs[i]), scratch_.products[p].change->scale);
+        scale_rows(values(scratch_.products[p], runs[i]), scratch_.products[p].change->scale, ctx_);
     }
   }
 
@@ -258,7 +254,7 @@ inline void embedding(std::span<const TokenId> ids, const AnyTensor& table, Tens
       values.resize(std::max(values.size(), run.rows * change.b.extent(1)));
       const TensorView<float, 2> x(values.data(), {run.rows, change.b.extent(1)});
       embedding(some, change.a, x, plain);
-      detail::scale(x, change.scale);
+      detail::scale_rows(x, change.scale, plain);
       const LinearUpdate update{
           .tokens = run.rows, .x = x, .weight = &change.b, .gain = change.gain.data(), .bias = change.bias.data()};
       detail::update_product(to, std::span(&update, 1), plain);

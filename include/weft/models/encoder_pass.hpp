@@ -80,8 +80,8 @@ class EncoderPass {
     const MaskedWordHead& head = model_.weights().masked_word;
     require("head for masked words", static_cast<bool>(head));
     const EncoderConfig& c = model_.config();
-    reserve(gathered_, rows.size(), c.hidden);
-    reserve(scratch_, rows.size(), head.dense.classes());
+    detail::reserve_rows(gathered_, rows.size(), c.hidden);
+    detail::reserve_rows(scratch_, rows.size(), head.dense.classes());
     for (std::size_t i = 0; i < rows.size(); ++i) {
       if (rows[i] >= rows_) raise<ShapeError>("predict_words: row ", rows[i], " of ", rows_);
       std::copy_n(&x_(rows[i], 0), c.hidden, &gathered_(i, 0));
@@ -100,7 +100,7 @@ class EncoderPass {
     const DenseHead& head = model_.weights().sequence_classes;
     require("head for classes of sequences", static_cast<bool>(head));
     const TensorView<float, 2> x = head.dense ? first_tokens() : pooled();
-    reserve(scratch_, x.extent(0), x.extent(1));
+    detail::reserve_rows(scratch_, x.extent(0), x.extent(1));
     head.forward(x, model_.config().pooler_activation, scratch_.narrow(0, 0, x.extent(0)), y, context_for_ops());
   }
   /// Logits of the classes of tokens. y: (rows, classes).
@@ -119,7 +119,7 @@ class EncoderPass {
   void find_replaced_words(TensorView<float, 2> y) {
     const DenseHead& head = model_.weights().replaced_word;
     require("head for replaced words", static_cast<bool>(head));
-    reserve(scratch_, rows_, model_.config().hidden);
+    detail::reserve_rows(scratch_, rows_, model_.config().hidden);
     head.forward(hidden(), model_.config().replaced_activation, scratch_.narrow(0, 0, rows_), y, context_for_ops());
   }
   /// One vector for each sequence, as the checkpoint says. y: (sequences, hidden).
@@ -169,11 +169,6 @@ class EncoderPass {
   }
 
   /// Makes room for rows of `width`.
-  static void reserve(Tensor<float, 2>& tensor, std::size_t rows, std::size_t width) {
-    if (tensor.empty() || tensor.extent(0) < rows || tensor.extent(1) != width)
-      tensor = Tensor<float, 2>::uninitialised({rows, width});
-  }
-
   /// Rows, ids, types and positions of the sequences of a pass.
   void place(std::span<const EncoderInput> inputs) {
     const EncoderConfig& c = model_.config();
@@ -190,16 +185,17 @@ class EncoderPass {
         positions_.push_back(static_cast<TokenId>(c.position_offset + input.position + t));
     }
     rows_ = tokens_.size();
-    reserve(x_, rows_, c.hidden);
-    reserve(normed_, rows_, c.hidden);
-    for (Tensor<float, 2>* tensor : {&q_, &k_, &v_, &attention_out_}) reserve(*tensor, rows_, c.query());
-    reserve(up_, rows_, c.intermediate);
-    if (c.gated) reserve(gate_, rows_, c.intermediate);
-    if (c.has_projection()) reserve(embedded_, rows_, c.embedding);
-    reserve(looked_up_, rows_, c.added_width());
-    if (c.trigrams) reserve(trigrams_, rows_, 3 * c.embedding);
+    detail::reserve_rows(x_, rows_, c.hidden);
+    detail::reserve_rows(normed_, rows_, c.hidden);
+    for (Tensor<float, 2>* tensor : {&q_, &k_, &v_, &attention_out_}) detail::reserve_rows(*tensor, rows_, c.query());
+    detail::reserve_rows(up_, rows_, c.intermediate);
+    if (c.gated) detail::reserve_rows(gate_, rows_, c.intermediate);
+    if (c.has_projection()) detail::reserve_rows(embedded_, rows_, c.embedding);
+    detail::reserve_rows(looked_up_, rows_, c.added_width());
+    if (c.trigrams) detail::reserve_rows(trigrams_, rows_, 3 * c.embedding);
     if (c.bottleneck != 0)
-      for (Tensor<float, 2>* tensor : {&narrow_, &query_key_, &part_}) reserve(*tensor, rows_, c.bottleneck);
+      for (Tensor<float, 2>* tensor : {&narrow_, &query_key_, &part_})
+        detail::reserve_rows(*tensor, rows_, c.bottleneck);
   }
 
   TensorView<float, 2> run(std::span<const EncoderInput> inputs, const std::stop_token& stop) {
@@ -304,14 +300,14 @@ class EncoderPass {
   /// The rows of first tokens, gathered: (sequences, hidden).
   TensorView<float, 2> first_tokens() {
     const std::size_t width = model_.config().hidden;
-    reserve(gathered_, sequences_.size(), width);
+    detail::reserve_rows(gathered_, sequences_.size(), width);
     for (std::size_t i = 0; i < sequences_.size(); ++i)
       std::copy_n(&x_(sequences_[i].begin, 0), width, &gathered_(i, 0));
     return gathered_.narrow(0, 0, sequences_.size());
   }
   /// pool() in memory of our own.
   TensorView<float, 2> pooled() {
-    reserve(pooled_, sequences_.size(), model_.config().hidden);
+    detail::reserve_rows(pooled_, sequences_.size(), model_.config().hidden);
     const TensorView<float, 2> y = pooled_.narrow(0, 0, sequences_.size());
     pool(y);
     return y;

@@ -10,18 +10,9 @@
 #include <weft/layers/encoder_block.hpp>
 #include <weft/layers/tap.hpp>
 #include <weft/models/vision_weights.hpp>
+#include <weft/ops/rows.hpp>
 
 namespace weft::inline v0 {
-
-namespace detail {
-
-/// Makes room for rows of `width`.
-inline void reserve_rows(Tensor<float, 2>& tensor, std::size_t rows, std::size_t width) {
-  if (tensor.empty() || tensor.extent(0) < rows || tensor.extent(1) != width)
-    tensor = Tensor<float, 2>::uninitialised({rows, width});
-}
-
-}  // namespace detail
 
 /// Runs the layers of a tower. Its memory grows to the largest pass and is kept.
 class Tower {

@@ -54,6 +54,12 @@ void for_each_row(const char* op, TensorView<X, Rank, EX> x, TensorView<Y, Rank,
   });
 }
 
+/// Makes room for rows of `width`; what was there may be lost.
+inline void reserve_rows(Tensor<float, 2>& tensor, std::size_t rows, std::size_t width) {
+  if (tensor.empty() || tensor.extent(0) < rows || tensor.extent(1) != width)
+    tensor = Tensor<float, 2>::uninitialised({rows, width});
+}
+
 /// x *= factor.
 inline void scale_rows(TensorView<float, 2> x, float factor, const cpu::Context& ctx) {
   for_each_row("scale", x, x, ctx, [&](const float* from, std::size_t n, float* to) {
