@@ -85,7 +85,7 @@ class MappedFile {
   /// Lets go of the whole pages inside `part` of the file, which is not wanted soon; touching them reads them again.
   /// Bytes that lie elsewhere are left alone.
   void release(std::span<const std::byte> part) const noexcept {
-    constexpr std::size_t page = 4096;
+    const auto page = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
     const std::less_equal<const std::byte*> before;
     if (!before(data_, part.data()) || !before(part.data() + part.size(), data_ + size_)) return;
     const auto offset = static_cast<std::size_t>(part.data() - data_);
