@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <cstddef>
+#include <filesystem>
 #include <string>
 #include <variant>
 
@@ -45,6 +47,17 @@ TEST(AnyModel, EveryFixture) {
     EXPECT_TRUE(std::holds_alternative<CausalLM>(load(fixture(name), {.threads = 1}))) << name;
   for (const std::string& name : encoder_fixture_names())
     EXPECT_TRUE(std::holds_alternative<Encoder>(load(encoder_fixture(name), {.threads = 1}))) << name;
+  const auto each = [](const char* folder, auto&& expect) {
+    std::size_t count = 0;
+    for (const auto& entry :
+         std::filesystem::directory_iterator(encoder_fixture("").parent_path().parent_path() / folder))
+      expect(load(entry.path(), {.threads = 1, .tokenizer = false}), entry.path()), ++count;
+    EXPECT_GT(count, 0u);
+  };
+  each("seq2seq",
+       [](const AnyModel& model, const auto& at) { EXPECT_TRUE(std::holds_alternative<Seq2Seq>(model)) << at; });
+  each("vision",
+       [](const AnyModel& model, const auto& at) { EXPECT_TRUE(std::holds_alternative<VisionModel>(model)) << at; });
 }
 
 TEST(AnyModel, NamesTheModelTypesItKnows) {
@@ -57,6 +70,8 @@ TEST(AnyModel, NamesTheModelTypesItKnows) {
   };
   append(decoder_architectures);
   append(encoder_architectures);
+  append(seq2seq_architectures);
+  append(vision_architectures);
   const std::string message = message_of<UnsupportedError>([&] { load(copy.path()); });
   EXPECT_TRUE(message.starts_with(copy.file("config.json") + ": model_type (byte ")) << message;
   EXPECT_TRUE(message.ends_with("): the model type \"mamba\" is not supported (" + known + " are)")) << message;

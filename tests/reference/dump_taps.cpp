@@ -2,9 +2,9 @@
 //
 //   dump_taps CHECKPOINT OUT.safetensors ID...
 //
-// Runs the model, whatever kind it is, over the token ids in float32. The tensors of OUT.safetensors are called
-// "NUMBER NAME" in the order in which they were computed, NAME being that of the reference's module; the answers of
-// heads follow, called "NUMBER =HEAD".
+// Runs a model of text, whatever kind it is, over the token ids in float32; an encoder-decoder over the same ids in
+// both halves. The tensors of OUT.safetensors are called "NUMBER NAME" in the order in which they were computed, NAME
+// being that of the reference's module; the answers of heads follow, called "NUMBER =HEAD".
 #include <cstddef>
 #include <cstdio>
 #include <cstdlib>
@@ -68,6 +68,22 @@ void run(const weft::Encoder& model, const std::vector<weft::TokenId>& ids, Dump
   ask(bool(w.token_classes), "=classes", ids.size(), classes, [&](auto& y) { pass.classify_tokens(y); });
   ask(bool(w.answer_ends), "=answer_ends", ids.size(), 2, [&](auto& y) { pass.find_answers(y); });
   ask(bool(w.replaced_word), "=replaced_word", ids.size(), 1, [&](auto& y) { pass.find_replaced_words(y); });
+}
+
+void run(const weft::Seq2Seq& model, const std::vector<weft::TokenId>& ids, Dump& dump) {
+  weft::SourceEncoder encoder(model);
+  encoder.set_tap(tap_into(dump));
+  const weft::EncodedSource source = encoder.encode(ids);
+  weft::Session session(model.decoder(), {.context = ids.size(), .chunk = ids.size()});
+  session.attend_to(source);
+  session.set_tap(tap_into(dump));
+  weft::Tensor<float, 2> logits({ids.size(), model.decoder().config().vocab});
+  session.forward_all(ids, logits);
+  append(dump, "=logits", logits);
+}
+
+void run(const weft::VisionModel&, const std::vector<weft::TokenId>&, Dump&) {
+  weft::raise<weft::UnsupportedError>("models of images do not run on token ids");
 }
 
 }  // namespace

@@ -6,8 +6,8 @@
 CHECKPOINT is a Hugging Face directory. Both run the same token ids in float32: those of --ids, the first sequence of the
 checkpoint's reference.safetensors, or --tokens random ones. Every intermediate that weft shows to a tap is compared with
 what the module of the same name gives in transformers, in the order of computation, and then what the heads answer. A
-name that is no module of the reference counts as a difference; hidden_states.0 is what enters the first layer where that
-is the output of no module.
+name that is no module of the reference counts as a difference; hidden_states.0, encoder_hidden_states.0 and the like, and
+logits are fields of the reference's answer, for what is the output of no module.
 
 dump_taps is built from dump_taps.cpp beside this file (README.md). The exit status is 1 where something differs.
 
@@ -62,27 +62,37 @@ def first_tensor(output) -> torch.Tensor | None:
 
 @torch.no_grad()
 def run_reference(directory: Path, config, ids: list[int]) -> tuple[dict, object]:
-    """What every module gave, call after call, without the prefix of the base model too; and the model's answer."""
+    """What every module gave, call after call, and the model's answer."""
     name = (config.architectures or ["AutoModel"])[0]
     model = getattr(transformers, name).from_pretrained(
         directory, dtype=torch.float32, attn_implementation=ATTENTION.get(config.model_type, "eager")
     )
     model.eval()
     seen = defaultdict(list)
-    bare = not hasattr(model, model.base_model_prefix)  # weft names modules as they are called beneath the heads
 
-    def watch(module_name):
-        def hook(_module, _inputs, output):
-            tensor = first_tensor(output)
-            if tensor is not None:
-                seen[module_name].append(tensor.detach().clone())
-        return hook
+    # A module that has several names, as embeddings that two halves share, is one list of calls under all of them.
+    lists = {}
+    for module_name, module in model.named_modules(remove_duplicate=False):
+        if id(module) not in lists:
+            calls = lists[id(module)] = []
 
-    for module_name, module in model.named_modules():
-        if module_name:
-            module.register_forward_hook(watch(f"{model.base_model_prefix}.{module_name}" if bare else module_name))
-    answer = model(input_ids=torch.tensor([ids]), output_hidden_states=True)
-    seen["hidden_states.0"] = list(answer.hidden_states[:1])
+            def hook(_module, _inputs, output, calls=calls):
+                tensor = first_tensor(output)
+                if tensor is not None:
+                    calls.append(tensor.detach().clone())
+
+            module.register_forward_hook(hook)
+        # weft names modules as a model with heads calls them, which a model without them lacks the prefix of.
+        seen[module_name] = seen[f"{model.base_model_prefix}.{module_name}"] = lists[id(module)]
+    inputs = {"input_ids": torch.tensor([ids])}
+    if config.is_encoder_decoder:
+        inputs["decoder_input_ids"] = inputs["input_ids"]
+    answer = model(**inputs, output_hidden_states=True)
+    for field in ("hidden_states", "encoder_hidden_states", "decoder_hidden_states"):
+        if field in answer:
+            seen[f"{field}.0"] = list(answer[field][:1])
+    if "logits" in answer:
+        seen["logits"] = [answer.logits]
     return seen, answer
 
 
@@ -124,8 +134,8 @@ def compare(directory: Path, args) -> bool:
             if theirs is None:
                 continue
         else:
-            call = calls[name]
-            calls[name] += 1
+            call = calls[id(seen[name])]
+            calls[id(seen[name])] += 1
             if call >= len(seen[name]):
                 print(f"{directory.name}: the reference has no call {call} of a module {name}")
                 return False

@@ -10,12 +10,14 @@
 #include <weft/formats/checkpoint.hpp>
 #include <weft/models/load.hpp>
 #include <weft/models/load_encoder.hpp>
+#include <weft/models/load_seq2seq.hpp>
+#include <weft/models/load_vision.hpp>
 
 namespace weft::inline v0 {
 
 /// A model of any kind that weft runs; std::visit or std::get_if tell which. All kinds have model_type(), parameters(),
-/// weight_bytes(), describe() and what else their classes have in common.
-using AnyModel = std::variant<CausalLM, Encoder>;
+/// describe() and what else their classes have in common.
+using AnyModel = std::variant<CausalLM, Encoder, Seq2Seq, VisionModel>;
 
 /// Loads what a checkpoint holds, going by the model_type of its config.json: a Hugging Face directory as downloaded,
 /// one of sentence-transformers, or a GGUF file. Options and what is thrown are those of load_causal_lm(), which is the
@@ -30,6 +32,8 @@ inline AnyModel load(const std::filesystem::path& path, const LoadOptions& optio
   };
   if (is_among(decoder_architectures)) return load_causal_lm(path, options);
   if (is_among(encoder_architectures)) return load_encoder(path, options);
+  if (is_among(seq2seq_architectures)) return load_seq2seq(path, options);
+  if (is_among(vision_architectures)) return load_vision(path, options);
   detail::unknown_model_type(type, known);
 }
 
