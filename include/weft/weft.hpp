@@ -64,6 +64,7 @@
 #include <weft/models/adapter.hpp>
 #include <weft/models/adapter_builder.hpp>
 #include <weft/models/adapter_config.hpp>
+#include <weft/models/any_model.hpp>
 #include <weft/models/arch/common.hpp>
 #include <weft/models/arch/llama.hpp>
 #include <weft/models/architecture.hpp>

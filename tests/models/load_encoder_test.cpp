@@ -29,9 +29,39 @@ TEST(LoadEncoder, TakesADirectoryAsDownloaded) {
   EXPECT_EQ(model.config().task, EncoderTask::sequence_classification);
   EXPECT_EQ(model.config().labels, (std::vector<std::string>{"bad", "good", "neither", "both"}));
   EXPECT_FALSE(model.sentence().has_value());
-  EXPECT_THAT(model.describe(), HasSubstr(": bert, " + std::to_string(model.parameters()) + " parameters (f16)"));
   EXPECT_EQ(message_of<TokenizerError>([&] { model.tokenizer(); }),
             encoder_fixture("bert-sequences").string() + ": the checkpoint was loaded without a tokenizer");
+}
+
+TEST(LoadEncoder, DescribesWhatItLoaded) {
+  const LoadOptions options{.load = Load::in_place, .threads = 1, .kernels = &cpu::kernels_for(cpu::Isa::generic)};
+  const std::string at = encoder_fixture("").string();
+  EXPECT_EQ(load_encoder(at + "bert-sequences", options).describe(),
+            at + "bert-sequences: bert, 4280 parameters (f16, 25 tensors, 9056 bytes)\n"
+                 "  layers 1, hidden 18, intermediate 28, heads 3, head_dim 6, vocab 48, context 24\n"
+                 "  for hidden states, sequences (4 classes)\n"
+                 "  kernels generic, threads 1\n");
+  const auto heads = [&](const char* name) {
+    const std::string text = load_encoder(at + name, options).describe();
+    return text.substr(text.find("  for "), text.find("  kernels") - text.find("  for "));
+  };
+  EXPECT_EQ(heads("bert"), "  for hidden states, masked words, pairs of sentences\n");
+  EXPECT_EQ(heads("bert-mean"), "  for hidden states, sentence embeddings\n");
+  EXPECT_EQ(heads("bert-answers"), "  for hidden states, answers\n");
+  EXPECT_EQ(heads("electra-discriminator"), "  for hidden states, replaced words\n");
+}
+
+// The decoder of masked words, which is the embedding, lies in memory a second time where matrices are repacked.
+TEST(LoadEncoder, CountsBytes) {
+  const Encoder in_place = load_encoder(encoder_fixture("bert"), {.load = Load::in_place, .threads = 1});
+  std::size_t total = 0;
+  const SafetensorsFile file(encoder_fixture("bert") / "model.safetensors");
+  for (const WeightsEntry& entry : file.entries()) {
+    const AnyTensor tensor = file.tensor(entry.name);
+    total += tensor.rank() == 1 ? tensor.size() * sizeof(float) : tensor.bytes().size();
+  }
+  EXPECT_EQ(in_place.weight_bytes(), total);
+  EXPECT_EQ(in_place.tensors(), file.entries().size());
 }
 
 TEST(LoadEncoder, StopsWhenAskedTo) {

@@ -57,30 +57,33 @@ class CausalLM {
     for_each_weight(weights(), [&](const auto& weight) { count += weight.size(); });
     return config().tied_embeddings ? count - weights().output.size() : count;
   }
+  /// Matrices and vectors of weights, counted in the same way.
+  std::size_t tensors() const {
+    std::size_t count = 0;
+    for_each_weight(weights(), [&](const auto& weight) { count += weight.size() != 0; });
+    return config().tied_embeddings ? count - 1 : count;
+  }
   /// Bytes of all weights as they lie in memory or in mapped files.
   std::size_t weight_bytes() const {
     const DecoderWeights& w = weights();
     std::size_t total = 0;
-    for_each_weight(w, [&](const auto& weight) { total += bytes_of_weight(weight); });
+    for_each_weight(w, [&](const auto& weight) { total += detail::bytes_of_weight(weight); });
     return w.output.bytes().data() == w.embedding.bytes().data() ? total - w.output.bytes().size() : total;
   }
 
-  /// A few lines of text: family, sizes, number of parameters, memory.
+  /// A few lines of text: family, numbers of parameters and tensors, memory, sizes.
   std::string describe() const {
     const DecoderConfig& c = config();
     return detail::concat(parts_->source, ": ", model_type(), ", ", parameters(), " parameters (",
-                          name(weights().embedding.dtype()), ", ", weight_bytes(), " bytes)\n", "  layers ", c.layers,
-                          ", hidden ", c.hidden, ", intermediate ", c.intermediate, ", heads ", c.heads, ", kv_heads ",
-                          c.kv_heads, ", head_dim ", c.head_dim, ", vocab ", c.vocab, ", context ", c.context,
-                          c.window ? detail::concat(", window ", c.window) : std::string(),
+                          name(weights().embedding.dtype()), ", ", tensors(), " tensors, ", weight_bytes(), " bytes)\n",
+                          "  layers ", c.layers, ", hidden ", c.hidden, ", intermediate ", c.intermediate, ", heads ",
+                          c.heads, ", kv_heads ", c.kv_heads, ", head_dim ", c.head_dim, ", vocab ", c.vocab,
+                          ", context ", c.context, c.window ? detail::concat(", window ", c.window) : std::string(),
                           c.experts ? detail::concat(", experts ", c.experts) : std::string(), "\n", "  kernels ",
                           kernels().name, ", threads ", executor().concurrency(), "\n");
   }
 
  private:
-  static std::size_t bytes_of_weight(const AnyTensor& matrix) noexcept { return matrix.bytes().size(); }
-  static std::size_t bytes_of_weight(const Tensor<float, 1>& vector) noexcept { return vector.size() * sizeof(float); }
-
   std::shared_ptr<const Parts> parts_;
 };
 

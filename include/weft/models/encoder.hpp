@@ -56,17 +56,49 @@ class Encoder {
     return count;
   }
 
-  /// A few lines of text: family, sizes, number of parameters.
+  /// Matrices and vectors of weights, counted in the same way.
+  std::size_t tensors() const {
+    std::size_t count = 0;
+    for_each_weight(weights(), [&](const auto& weight) { count += weight.size() != 0; });
+    return count;
+  }
+  /// Bytes of all weights as they lie in memory or in mapped files.
+  std::size_t weight_bytes() const {
+    const AnyTensor& decoder = weights().masked_word.decoder;
+    const bool shared = !decoder || decoder.bytes().data() == weights().embedding.bytes().data();
+    std::size_t total = shared ? 0 : detail::bytes_of_weight(decoder);
+    for_each_weight(weights(), [&](const auto& weight) { total += detail::bytes_of_weight(weight); });
+    return total;
+  }
+
+  /// A few lines of text: family, numbers of parameters and tensors, memory, sizes, heads.
   std::string describe() const {
     const EncoderConfig& c = config();
     return detail::concat(source(), ": ", model_type(), ", ", parameters(), " parameters (",
-                          name(weights().embedding.dtype()), ")\n", "  layers ", c.layers, ", hidden ", c.hidden,
-                          ", intermediate ", c.intermediate, ", heads ", c.heads, ", head_dim ", c.head_dim, ", vocab ",
-                          c.vocab, ", context ", c.context, "\n", "  kernels ", kernels().name, ", threads ",
+                          name(weights().embedding.dtype()), ", ", tensors(), " tensors, ", weight_bytes(), " bytes)\n",
+                          "  layers ", c.layers, ", hidden ", c.hidden, ", intermediate ", c.intermediate, ", heads ",
+                          c.heads, ", head_dim ", c.head_dim, ", vocab ", c.vocab, ", context ", c.context, "\n",
+                          "  for ", for_what(), "\n", "  kernels ", kernels().name, ", threads ",
                           executor().concurrency(), "\n");
   }
 
  private:
+  /// The heads that the checkpoint has.
+  std::string for_what() const {
+    const EncoderWeights& w = weights();
+    std::string list = "hidden states";
+    const auto add = [&](bool there, const std::string& what) { list += there ? ", " + what : ""; };
+    const std::string classes = detail::concat(" (", config().classes, " classes)");
+    add(sentence().has_value(), "sentence embeddings");
+    add(static_cast<bool>(w.masked_word), "masked words");
+    add(static_cast<bool>(w.next_sentence), "pairs of sentences");
+    add(static_cast<bool>(w.sequence_classes), "sequences" + classes);
+    add(static_cast<bool>(w.token_classes), "tokens" + classes);
+    add(static_cast<bool>(w.answer_ends), "answers");
+    add(static_cast<bool>(w.replaced_word), "replaced words");
+    return list;
+  }
+
   std::shared_ptr<const Parts> parts_;
 };
 

@@ -110,19 +110,33 @@ inline bool matches_pattern(std::string_view name, std::string_view pattern) {
   return name == pattern;
 }
 
+inline std::size_t bytes_of_weight(const AnyTensor& matrix) noexcept { return matrix.bytes().size(); }
+inline std::size_t bytes_of_weight(const Tensor<float, 1>& vector) noexcept { return vector.size() * sizeof(float); }
+
+/// The architecture of a model_type; null where the list has none, and then `known` has the names of those it has.
+template <class A>
+const A* find_in(std::span<const A* const> list, std::string_view model_type, std::string& known) {
+  for (const A* architecture : list) {
+    if (architecture->model_type == model_type) return architecture;
+    known += known.empty() ? "" : ", ";
+    known += architecture->model_type;
+  }
+  return nullptr;
+}
+
+[[noreturn]] inline void unknown_model_type(const Json& type, std::string_view known) {
+  raise<UnsupportedError>(type.location(), ": the model type \"", type.as_string(), "\" is not supported (", known,
+                          " are)");
+}
+
 /// The architecture of a config.json's model_type, looked up among `own` first, then among `built_in`.
 template <class A>
 const A& find_among(const Json& config, std::span<const A* const> own, std::span<const A* const> built_in) {
   const Json& type = config.at("model_type");
   std::string known;
   for (const std::span<const A* const> list : {own, built_in})
-    for (const A* architecture : list) {
-      if (architecture->model_type == type.as_string()) return *architecture;
-      known += known.empty() ? "" : ", ";
-      known += architecture->model_type;
-    }
-  raise<UnsupportedError>(type.location(), ": the model type \"", type.as_string(), "\" is not supported (", known,
-                          " are)");
+    if (const A* architecture = find_in(list, type.as_string(), known)) return *architecture;
+  unknown_model_type(type, known);
 }
 
 template <class T>

@@ -51,7 +51,8 @@ inline Seq2SeqConfig read_bart_family(ConfigReader& config, bool scales_embeddin
                        .attention = "self_attn",
                        .cross = "encoder_attn",
                        .mlp = "fc2",
-                       .norm = "model.decoder.layer_norm"};
+                       .norm = "model.decoder.layer_norm",
+                       .output = "logits"};  // with final_logits_bias, which is added after lm_head
   return c;
 }
 

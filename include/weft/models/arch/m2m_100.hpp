@@ -12,8 +12,9 @@ inline Seq2SeqConfig read_m2m_100(ConfigReader& config) {
   c.encoder.position_offset = c.decoder.position_offset = first;
   c.encoder.position_rows = c.decoder.position_rows = c.encoder.context + first;
   c.sinusoids = SinusoidParams{.last_is_theta = true};
-  c.encoder.modules.embedding = "model.encoder.embed_tokens";
-  c.decoder.modules.embedding = "model.decoder.embed_tokens";
+  // Sums of two modules' outputs, the output of none.
+  c.encoder.modules.embedding = "encoder_hidden_states.0";
+  c.decoder.modules.embedding = "decoder_hidden_states.0";
   return c;
 }
 

@@ -16,8 +16,9 @@ inline Seq2SeqConfig read_marian(ConfigReader& config) {
   c.encoder.position_offset = c.decoder.position_offset = 0;
   c.encoder.position_rows = c.decoder.position_rows = c.encoder.context;
   c.sinusoids = SinusoidParams{};
-  c.encoder.modules.embedding = "model.encoder.embed_tokens";
-  c.decoder.modules.embedding = "model.decoder.embed_tokens";
+  // Sums of two modules' outputs, the output of none.
+  c.encoder.modules.embedding = "encoder_hidden_states.0";
+  c.decoder.modules.embedding = "decoder_hidden_states.0";
   return c;
 }
 

@@ -22,8 +22,7 @@ inline DecoderConfig read_gpt_neox(ConfigReader& config) {
   c.modules = {.embedding = "gpt_neox.embed_in",
                .layer = "gpt_neox.layers.{}",
                .attention = "attention",
-               .norm = "gpt_neox.final_layer_norm",
-               .output = "embed_out"};
+               .norm = "gpt_neox.final_layer_norm"};
   return c;
 }
 

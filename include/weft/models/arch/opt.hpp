@@ -26,7 +26,7 @@ inline DecoderConfig read_opt(ConfigReader& config) {
                             ": OPT with do_layer_norm_before or layer_norm_elementwise_affine false, or "
                             "word_embed_proj_dim other than hidden_size, is not supported");
   static_cast<void>(config.optional("_remove_final_layer_norm"));
-  c.modules = {.embedding = "model.decoder.embed_tokens",
+  c.modules = {.embedding = "hidden_states.0",  // the sum of two modules' outputs, the output of none
                .layer = "model.decoder.layers.{}",
                .mlp = "fc2",
                .norm = "model.decoder.final_layer_norm"};
