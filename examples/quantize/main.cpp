@@ -99,7 +99,7 @@ int run(const Options& o) {
 
   const weft::Checkpoint checkpoint = weft::Checkpoint::open(o.model);
   weft::GgufWriter writer;
-  const std::vector<weft::GgufTensor> tensors = weft::export_gguf(checkpoint, writer);
+  const std::vector<weft::TensorToWrite> tensors = weft::export_gguf(checkpoint, writer);
   writer.set("general.file_type", recipe->file_type);
   writer.set("general.quantization_version", std::uint32_t{2});
   const std::size_t layers = checkpoint.config().get_or("num_hidden_layers", std::size_t{0});
@@ -107,7 +107,7 @@ int run(const Options& o) {
       std::none_of(tensors.begin(), tensors.end(), [](const auto& t) { return t.name == "output.weight"; });
 
   std::size_t before = 0;
-  for (const weft::GgufTensor& tensor : tensors) {
+  for (const weft::TensorToWrite& tensor : tensors) {
     before += weft::bytes_of(tensor.dtype, tensor.shape);
     const weft::DType to = type_of(tensor, *recipe, layers, tied);
     writer.add_tensor(tensor.name, to, tensor.shape, [&, to] {

@@ -67,7 +67,7 @@ inline weft::DType fitting(weft::DType wanted, std::size_t columns) {
 
 /// The type of one tensor of a model of `layers` layers. Vectors, the frequencies of rotary embeddings and the weights
 /// that choose experts stay as they are.
-inline weft::DType type_of(const weft::GgufTensor& tensor, const Recipe& recipe, std::size_t layers, bool tied) {
+inline weft::DType type_of(const weft::TensorToWrite& tensor, const Recipe& recipe, std::size_t layers, bool tied) {
   const std::string_view name = tensor.name;
   const auto is = [&](std::string_view part) { return name.find(part) != name.npos; };
   if (tensor.shape.rank() < 2 || is("rope_") || is("ffn_gate_inp")) return tensor.dtype;

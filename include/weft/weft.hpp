@@ -95,6 +95,7 @@
 #include <weft/models/paired_rows.hpp>
 #include <weft/models/peft_adapter.hpp>
 #include <weft/models/registry.hpp>
+#include <weft/models/save_pretrained.hpp>
 #include <weft/models/sentence_embedding.hpp>
 #include <weft/models/seq2seq.hpp>
 #include <weft/models/seq2seq_registry.hpp>

@@ -22,7 +22,7 @@ using ::testing::HasSubstr;
 void write(const std::filesystem::path& from, const std::filesystem::path& to) {
   const Checkpoint checkpoint = Checkpoint::open(from);
   GgufWriter writer;
-  for (const GgufTensor& tensor : export_gguf(checkpoint, writer))
+  for (const TensorToWrite& tensor : export_gguf(checkpoint, writer))
     writer.add_tensor(tensor.name, tensor.dtype, tensor.shape, tensor.read);
   writer.write(to);
 }

@@ -54,7 +54,7 @@ class GgufModel {
   explicit GgufModel(std::string_view name) {
     const Checkpoint checkpoint = Checkpoint::open(fixture(name));
     GgufWriter writer;
-    for (const GgufTensor& tensor : export_gguf(checkpoint, writer)) writer.add_tensor(tensor.name, tensor.read());
+    for (const TensorToWrite& tensor : export_gguf(checkpoint, writer)) writer.add_tensor(tensor.name, tensor.read());
     writer.write(path());
   }
   std::filesystem::path path() const { return directory_.path() / "model.gguf"; }

@@ -11,6 +11,7 @@
 #include <weft/core/error.hpp>
 #include <weft/formats/gguf.hpp>
 #include <weft/formats/gguf_value.hpp>
+#include <weft/formats/weights_file.hpp>
 
 namespace weft::inline v0 {
 
@@ -18,11 +19,7 @@ namespace detail {
 
 /// "-00002-of-00005.gguf": what the name of the file `number` (from 1) of `count` ends with.
 inline std::string gguf_split_ending(std::size_t number, std::size_t count) {
-  const auto five_digits = [](std::size_t value) {
-    const std::string digits = std::to_string(value);
-    return std::string(digits.size() < 5 ? 5 - digits.size() : 0, '0') + digits;
-  };
-  return concat('-', five_digits(number), "-of-", five_digits(count), ".gguf");
+  return shard_number(number, count) + ".gguf";
 }
 
 inline std::size_t gguf_split_value(const GgufFile& file, std::string_view key, std::size_t fallback) {

@@ -23,15 +23,9 @@
 #include <weft/formats/gguf.hpp>
 #include <weft/formats/gguf_value.hpp>
 #include <weft/formats/utf8.hpp>
+#include <weft/formats/weights_file.hpp>
 
 namespace weft::inline v0 {
-
-/// How far writing has come.
-struct WriteProgress {
-  std::size_t bytes_done;
-  std::size_t bytes_total;
-  std::string_view tensor;  ///< the one just written
-};
 
 namespace detail {
 
@@ -204,10 +198,7 @@ class GgufWriter {
     const std::string zeros(alignment_, '\0');
     for (const Tensor& tensor : tensors_) {
       const AnyTensor made = tensor.make();
-      if (made.dtype() != tensor.dtype || made.shape() != tensor.shape || made.layout() != Layout::rows)
-        raise<ShapeError>("tensor ", tensor.name, " was made as ", name(made.dtype()), " of shape ",
-                          to_string(made.shape()), ", announced were rows of ", name(tensor.dtype), " of shape ",
-                          to_string(tensor.shape));
+      detail::as_announced(made, tensor.name, tensor.dtype, tensor.shape);
       put(reinterpret_cast<const char*>(made.bytes().data()), tensor.bytes);
       put(zeros.data(), aligned(tensor.bytes) - tensor.bytes);
       if (progress) progress({tensor.offset + aligned(tensor.bytes), data_bytes_, tensor.name});

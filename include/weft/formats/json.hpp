@@ -205,4 +205,35 @@ inline Json parse_json_file(const std::string& path, const JsonOptions& options 
   return parse_json({begin, file.bytes().size()}, path, options);
 }
 
+namespace detail {
+
+inline nlohmann::ordered_json to_ordered_json(const Json& value) {
+  switch (value.type()) {
+    case JsonType::null: break;
+    case JsonType::boolean: return value.as_bool();
+    case JsonType::integer: return value.as_int();
+    case JsonType::number: return value.as_double();
+    case JsonType::string: return value.as_string();
+    case JsonType::array: {
+      nlohmann::ordered_json array = nlohmann::ordered_json::array();
+      for (const Json& element : value) array.push_back(to_ordered_json(element));
+      return array;
+    }
+    case JsonType::object: {
+      nlohmann::ordered_json object = nlohmann::ordered_json::object();
+      for (const Json& member : value) object.emplace(member.key(), to_ordered_json(member));
+      return object;
+    }
+  }
+  return nullptr;
+}
+
+}  // namespace detail
+
+/// A value as JSON text that reads back as the same value, keys in their order; `indent` spaces for every level, -1:
+/// all in one line.
+inline std::string write_json(const Json& value, int indent = -1) {
+  return detail::to_ordered_json(value).dump(indent);
+}
+
 }  // namespace weft::inline v0

@@ -8,6 +8,7 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -192,62 +193,89 @@ inline std::size_t safetensors_rank(DType dtype) {
   raise<UnsupportedError>("safetensors have no element type ", name(dtype));
 }
 
-}  // namespace detail
-
-/// Writes tensors as the reference implementation does: the widest element types first, then by name, the data
-/// starting at a multiple of 8 bytes. Throws FormatError for a name that is given twice, not UTF-8 or reserved, and
-/// where the file cannot be written.
-inline void write_safetensors(const std::filesystem::path& path,
-                              std::span<const std::pair<std::string, AnyTensor>> tensors,
-                              const SafetensorsFile::Metadata& metadata = {}) {
-  std::vector<const std::pair<std::string, AnyTensor>*> order;
-  for (const auto& tensor : tensors) order.push_back(&tensor);
-  std::sort(order.begin(), order.end(), [](const auto* a, const auto* b) {
-    const std::size_t x = detail::safetensors_rank(a->second.dtype());
-    const std::size_t y = detail::safetensors_rank(b->second.dtype());
-    return x != y ? x > y : a->first < b->first;
-  });
-
-  std::string header = "{";
-  std::vector<std::string_view> names;
+/// The JSON header of a file with these tensors in this order.
+inline std::string safetensors_header(const std::filesystem::path& path, std::span<const TensorToWrite* const> order,
+                                      const SafetensorsFile::Metadata& metadata) {
+  JsonObjectText header;
   if (!metadata.empty()) {
-    header += "\"__metadata__\":{";
-    for (std::size_t i = 0; i < metadata.size(); ++i) {
-      if (i) header += ',';
-      detail::append_json_string(header, metadata[i].first);
-      header += ':';
-      detail::append_json_string(header, metadata[i].second);
+    JsonObjectText members;
+    for (const auto& [key, value] : metadata) {
+      std::string text;
+      append_json_string(text, value);
+      members.add(key, text);
     }
-    header += '}';
+    header.add("__metadata__", members.finish());
   }
+  std::vector<std::string_view> names;
   std::size_t offset = 0;
-  for (const auto* entry : order) {
-    const auto& [name, tensor] = *entry;
-    if (!is_utf8(name)) raise<FormatError>(path.string(), ": the tensor name ", name, " is not UTF-8");
-    if (name == "__metadata__") raise<FormatError>(path.string(), ": the tensor name __metadata__ is reserved");
-    names.push_back(name);
-    if (header.size() > 1) header += ',';
-    detail::append_json_string(header, name);
-    header += detail::concat(":{\"dtype\":\"", detail::safetensors_types[detail::safetensors_rank(tensor.dtype())].name,
-                             "\",\"shape\":[");
-    for (std::size_t i = 0; i < tensor.rank(); ++i) header += detail::concat(i ? "," : "", tensor.extent(i));
-    header += detail::concat("],\"data_offsets\":[", offset, ",", offset + tensor.bytes().size(), "]}");
-    offset += tensor.bytes().size();
+  for (const TensorToWrite* tensor : order) {
+    if (!is_utf8(tensor->name)) raise<FormatError>(path.string(), ": the tensor name ", tensor->name, " is not UTF-8");
+    if (tensor->name == "__metadata__") raise<FormatError>(path.string(), ": the tensor name __metadata__ is reserved");
+    names.push_back(tensor->name);
+    std::string text =
+        concat("{\"dtype\":\"", safetensors_types[safetensors_rank(tensor->dtype)].name, "\",\"shape\":[");
+    for (std::size_t i = 0; i < tensor->shape.rank(); ++i) text += concat(i ? "," : "", tensor->shape[i]);
+    const std::size_t end = offset + bytes_of(tensor->dtype, tensor->shape);
+    header.add(tensor->name, text + concat("],\"data_offsets\":[", offset, ",", end, "]}"));
+    offset = end;
   }
   std::sort(names.begin(), names.end());
   if (const auto twice = std::adjacent_find(names.begin(), names.end()); twice != names.end())
     raise<FormatError>(path.string(), ": two tensors are named ", *twice);
-  header += '}';
-  header.append((8 - header.size() % 8) % 8, ' ');
+  std::string text = header.finish();
+  text.append((8 - text.size() % 8) % 8, ' ');
+  return text;
+}
 
-  std::ofstream file(path, std::ios::binary | std::ios::trunc);
+}  // namespace detail
+
+/// Writes tensors as the reference implementation does: the widest element types first, then by name, the data
+/// starting at a multiple of 8 bytes. Every tensor is made when its turn comes, so that no more than one of them is in
+/// memory. `progress` is called after every tensor; what it throws ends writing. Throws FormatError for a name that is
+/// given twice, not UTF-8 or reserved, and where the file cannot be written, ShapeError where a tensor that is made has
+/// another type or shape than was announced.
+inline void write_safetensors(const std::filesystem::path& path, std::span<const TensorToWrite> tensors,
+                              const SafetensorsFile::Metadata& metadata = {},
+                              const std::function<void(const WriteProgress&)>& progress = {}) {
+  std::vector<const TensorToWrite*> order;
+  std::size_t total = 0;
+  for (const TensorToWrite& tensor : tensors) {
+    order.push_back(&tensor);
+    total += bytes_of(tensor.dtype, tensor.shape);
+  }
+  std::sort(order.begin(), order.end(), [](const TensorToWrite* a, const TensorToWrite* b) {
+    const std::size_t x = detail::safetensors_rank(a->dtype);
+    const std::size_t y = detail::safetensors_rank(b->dtype);
+    return x != y ? x > y : a->name < b->name;
+  });
+  const std::string header = detail::safetensors_header(path, order, metadata);
   const std::uint64_t length = header.size();
-  file.write(reinterpret_cast<const char*>(&length), sizeof length);
-  file.write(header.data(), static_cast<std::streamsize>(header.size()));
-  for (const auto* entry : order)
-    file.write(reinterpret_cast<const char*>(entry->second.bytes().data()),
-               static_cast<std::streamsize>(entry->second.bytes().size()));
+  std::ofstream file(path, std::ios::binary | std::ios::trunc);
+  const auto put = [&](const void* bytes, std::size_t size) {
+    if (!file.write(static_cast<const char*>(bytes), static_cast<std::streamsize>(size)))
+      raise<FormatError>(path.string(), ": cannot be written");
+  };
+  put(&length, sizeof length);
+  put(header.data(), header.size());
+  std::size_t done = 0;
+  for (const TensorToWrite* tensor : order) {
+    const AnyTensor made = tensor->read();
+    detail::as_announced(made, tensor->name, tensor->dtype, tensor->shape);
+    put(made.bytes().data(), made.bytes().size());
+    done += made.bytes().size();
+    if (progress) progress({done, total, tensor->name});
+  }
   if (!file.flush()) raise<FormatError>(path.string(), ": cannot be written");
+}
+
+/// The same for tensors that are there already.
+inline void write_safetensors(const std::filesystem::path& path,
+                              std::span<const std::pair<std::string, AnyTensor>> tensors,
+                              const SafetensorsFile::Metadata& metadata = {}) {
+  std::vector<TensorToWrite> written;
+  for (const auto& [name, tensor] : tensors)
+    written.push_back({name, tensor.dtype(), tensor.shape(), [&kept = tensor] { return kept; }});
+  write_safetensors(path, written, metadata);
 }
 
 }  // namespace weft::inline v0

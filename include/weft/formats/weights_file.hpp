@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <filesystem>
+#include <functional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -23,7 +24,39 @@ struct WeightsEntry {
   std::size_t bytes = 0;                  ///< that the elements take in memory
 };
 
+/// A tensor as a file that is written names and describes it; it is made when its turn to be written comes.
+struct TensorToWrite {
+  std::string name;
+  DType dtype;
+  Shape shape;
+  std::function<AnyTensor()> read;
+};
+
+/// How far writing has come.
+struct WriteProgress {
+  std::size_t bytes_done;
+  std::size_t bytes_total;
+  std::string_view tensor;  ///< the one just written
+};
+
 namespace detail {
+
+/// What was made for a file. Throws ShapeError where it is not what was announced.
+inline const AnyTensor& as_announced(const AnyTensor& made, std::string_view name, DType dtype, const Shape& shape) {
+  if (made.dtype() != dtype || made.shape() != shape || made.layout() != Layout::rows)
+    raise<ShapeError>("tensor ", name, " was made as ", weft::name(made.dtype()), " of shape ", to_string(made.shape()),
+                      ", announced were rows of ", weft::name(dtype), " of shape ", to_string(shape));
+  return made;
+}
+
+/// "-00002-of-00005": what the name of the file `number` (from 1) of `count` has before its extension.
+inline std::string shard_number(std::size_t number, std::size_t count) {
+  const auto five_digits = [](std::size_t value) {
+    const std::string digits = std::to_string(value);
+    return std::string(digits.size() < 5 ? 5 - digits.size() : 0, '0') + digits;
+  };
+  return concat('-', five_digits(number), "-of-", five_digits(count));
+}
 
 /// Throws FormatError where one of the bytes from entry.offset on is neither 0 nor 1.
 inline void check_booleans(std::string_view path, const WeightsEntry& entry, std::span<const std::byte> bytes) {

@@ -3,7 +3,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
-#include <functional>
 #include <optional>
 #include <span>
 #include <string>
@@ -16,6 +15,7 @@
 #include <weft/core/error.hpp>
 #include <weft/formats/checkpoint.hpp>
 #include <weft/formats/gguf_writer.hpp>
+#include <weft/formats/weights_file.hpp>
 #include <weft/models/paired_rows.hpp>
 #include <weft/models/registry.hpp>
 #include <weft/ops/rope.hpp>
@@ -23,14 +23,6 @@
 #include <weft/tokenizers/gguf_vocabulary_files.hpp>
 
 namespace weft::inline v0 {
-
-/// One tensor of a model as a GGUF file names and orders it, in the type that the checkpoint stores.
-struct GgufTensor {
-  std::string name;
-  DType dtype;
-  Shape shape;
-  std::function<AnyTensor()> read;
-};
 
 namespace detail {
 
@@ -49,7 +41,7 @@ class GgufExport {
         architecture_(find_architecture(checkpoint.config())),
         config_(read_config()) {}
 
-  std::vector<GgufTensor> run() {
+  std::vector<TensorToWrite> run() {
     name_ = gguf_name();
     check_choices();
     metadata();
@@ -170,7 +162,7 @@ class GgufExport {
   const DecoderArchitecture& architecture_;
   DecoderConfig config_;
   std::string_view name_;  // of the architecture in GGUF
-  std::vector<GgufTensor> tensors_;
+  std::vector<TensorToWrite> tensors_;
 };
 
 }  // namespace detail
@@ -179,11 +171,11 @@ class GgufExport {
 /// model: those of a GGUF checkpoint as they are, those of a Hugging Face directory under GGUF's names, with queries
 /// and keys of Llama in the order of that format and vectors as f32. The tensors read from the checkpoint when they are
 /// asked to. Throws UnsupportedError for families and tokenizers that GGUF, or weft, has no place for.
-inline std::vector<GgufTensor> export_gguf(const Checkpoint& checkpoint, GgufWriter& writer) {
+inline std::vector<TensorToWrite> export_gguf(const Checkpoint& checkpoint, GgufWriter& writer) {
   if (!checkpoint.gguf()) return detail::GgufExport(checkpoint, writer).run();
   for (const GgufValue& value : checkpoint.gguf()->metadata())
     if (!value.key().starts_with("split.") && value.key() != "general.alignment") writer.set(value);
-  std::vector<GgufTensor> tensors;
+  std::vector<TensorToWrite> tensors;
   for (const std::string& name : checkpoint.tensor_names()) {
     const AnyTensor tensor = checkpoint.tensor(name);
     tensors.push_back({name, tensor.dtype(), tensor.shape(), [tensor] { return tensor; }});
