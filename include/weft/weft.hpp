@@ -15,6 +15,7 @@
 #include <weft/core/memory.hpp>
 #include <weft/core/rng.hpp>
 #include <weft/core/shape.hpp>
+#include <weft/core/source.hpp>
 #include <weft/core/tensor.hpp>
 #include <weft/core/tensor_view.hpp>
 #include <weft/core/thread_pool.hpp>
@@ -94,6 +95,7 @@
 #include <weft/models/merge_adapter.hpp>
 #include <weft/models/paired_rows.hpp>
 #include <weft/models/peft_adapter.hpp>
+#include <weft/models/plan.hpp>
 #include <weft/models/registry.hpp>
 #include <weft/models/save_pretrained.hpp>
 #include <weft/models/sentence_embedding.hpp>

@@ -17,6 +17,7 @@
 
 #include <weft/core/any_tensor.hpp>
 #include <weft/core/error.hpp>
+#include <weft/core/source.hpp>
 #include <weft/formats/gguf.hpp>
 #include <weft/formats/gguf_config.hpp>
 #include <weft/formats/gguf_split.hpp>
@@ -59,19 +60,43 @@ class Checkpoint {
                               ": neither a checkpoint directory nor a GGUF file; single files of kind \"",
                               path.extension().string(), "\" are not supported");
     }
-    for (const auto& [name, place] : checkpoint.places_) checkpoint.names_.push_back(name);
+    checkpoint.list_names();
     return checkpoint;
   }
 
-  /// The directory, or the file of a checkpoint that is one.
+  /// The same from sources in place of files: one GGUF file, whatever its name, or files that are named as in a Hugging
+  /// Face directory (config.json, generation_config.json, model.safetensors or shards and their index). Throws as
+  /// open() does, and UnsupportedError for files of other names and for a GGUF file that is one of several.
+  static Checkpoint open(std::vector<Source> files) {
+    if (files.empty()) raise<FormatError>("Checkpoint: there are no files");
+    Checkpoint checkpoint{std::filesystem::path()};
+    checkpoint.sources_ = std::move(files);
+    if (checkpoint.sources_.size() == 1 && is_gguf_file(checkpoint.sources_[0])) {
+      checkpoint.read_gguf();
+    } else {
+      checkpoint.check_source_names();
+      checkpoint.read_hugging_face();
+    }
+    checkpoint.list_names();
+    return checkpoint;
+  }
+
+  /// The directory, or the file of a checkpoint that is one; empty where it was opened from sources.
   const std::filesystem::path& directory() const noexcept { return directory_; }
+  /// Where it is, for errors: the directory, the file, or the name of the first source.
+  std::string location() const { return sources_.empty() ? directory_.string() : sources_.front().name(); }
   /// The GGUF file that holds the metadata; null for checkpoints of other kinds.
   const GgufFile* gguf() const noexcept { return gguf_.get(); }
   const Json& config() const noexcept { return config_; }
   /// generation_config.json, or null where there is none.
   const Json* generation_config() const noexcept { return generation_config_ ? &*generation_config_ : nullptr; }
   /// The path of a file of that name in the directory, empty where there is none.
-  std::optional<std::filesystem::path> file(std::string_view name) const { return file_in(directory_, name); }
+  std::optional<std::filesystem::path> file(std::string_view name) const {
+    if (directory_.empty()) return std::nullopt;
+    std::filesystem::path path = directory_ / name;
+    std::error_code ignored;
+    return std::filesystem::exists(path, ignored) ? std::optional(std::move(path)) : std::nullopt;
+  }
 
   /// The names of all tensors, sorted.
   std::span<const std::string> tensor_names() const noexcept { return names_; }
@@ -80,8 +105,14 @@ class Checkpoint {
   /// WeightsFile::tensor throws.
   AnyTensor tensor(std::string_view name) const {
     const auto found = places_.find(name);
-    if (found == places_.end()) raise<FormatError>(directory_.string(), ": there is no tensor ", name);
+    if (found == places_.end()) raise<FormatError>(location(), ": there is no tensor ", name);
     return found->second.file->tensor(found->second.name);
+  }
+  /// What its file says of a tensor, which is not read. Throws FormatError where there is none of that name.
+  const WeightsEntry& entry(std::string_view name) const {
+    const auto found = places_.find(name);
+    if (found == places_.end()) raise<FormatError>(location(), ": there is no tensor ", name);
+    return *found->second.file->find(found->second.name);
   }
   /// Whether a tensor is the weight of a quantised layer: (outputs, inputs), also where the layer's own class has it
   /// the other way round.
@@ -95,7 +126,7 @@ class Checkpoint {
   /// name.
   std::string source_of(std::string_view name) const {
     const auto found = places_.find(name);
-    if (found == places_.end()) return detail::concat(directory_.string(), ": tensor ", name);
+    if (found == places_.end()) return detail::concat(location(), ": tensor ", name);
     return detail::concat(found->second.file->path(), ": tensor ", found->second.name);
   }
   /// The bytes of all tensors together.
@@ -110,8 +141,23 @@ class Checkpoint {
 
   explicit Checkpoint(const std::filesystem::path& directory) : directory_(directory) {}
 
+  void list_names() {
+    for (const auto& [name, place] : places_) names_.push_back(name);
+  }
+
+  void check_source_names() const {
+    constexpr std::array<std::string_view, 4> known{"config.json", "generation_config.json", "quantize_config.json",
+                                                    "model.safetensors.index.json"};
+    for (const Source& source : sources_)
+      if (std::find(known.begin(), known.end(), source.name()) == known.end() &&
+          !source.name().ends_with(".safetensors"))
+        raise<UnsupportedError>(source.name(),
+                                ": neither a GGUF file nor, by its name, one of a Hugging Face directory"
+                                " that is read from sources");
+  }
+
   void read_gguf() {
-    for (const std::shared_ptr<const GgufFile>& file : open_gguf(directory_)) {
+    for (const std::shared_ptr<const GgufFile>& file : gguf_files()) {
       if (!gguf_) gguf_ = file;
       add_file(file);
     }
@@ -120,9 +166,17 @@ class Checkpoint {
     generation_config_ = gguf_generation_config(*gguf_);
   }
 
+  std::vector<std::shared_ptr<const GgufFile>> gguf_files() const {
+    if (sources_.empty()) return open_gguf(directory_);
+    const auto file = std::make_shared<const GgufFile>(sources_.front());
+    if (detail::gguf_split_value(*file, "split.count", 1) > 1)
+      raise<UnsupportedError>(file->path(), ": one of several files; they are read from paths alone");
+    return {file};
+  }
+
   void read_directory() {
-    if (const auto config = file("config.json")) {
-      read_hugging_face(*config);
+    if (file("config.json")) {
+      read_hugging_face();
     } else if (const auto params = file("params.json")) {
       read_meta(*params);
     } else {
@@ -130,25 +184,48 @@ class Checkpoint {
     }
   }
 
-  void read_hugging_face(const std::filesystem::path& config) {
-    config_ = parse_json_file(config.string());
+  /// The source of that name, or null.
+  const Source* find_source(std::string_view name) const {
+    for (const Source& source : sources_)
+      if (source.name() == name) return &source;
+    return nullptr;
+  }
+
+  /// A JSON file of the directory or among the sources; nothing where there is none.
+  std::optional<Json> read_json(std::string_view name) const {
+    if (const auto path = file(name)) return parse_json_file(path->string());
+    const Source* source = find_source(name);
+    if (!source) return std::nullopt;
+    const Source::Bytes bytes = source->bytes(0, source->size());
+    return parse_json({reinterpret_cast<const char*>(bytes.span.data()), bytes.span.size()}, source->name());
+  }
+
+  /// A file of weights by its extension: what is no safetensors is PyTorch's. Null where there is none.
+  std::shared_ptr<const WeightsFile> open_weights(std::string_view name) const {
+    if (const Source* source = find_source(name)) return std::make_shared<const SafetensorsFile>(*source);
+    const auto path = file(name);
+    if (!path) return nullptr;
+    if (path->extension() == ".safetensors") return std::make_shared<const SafetensorsFile>(*path);
+    return std::make_shared<const PytorchFile>(*path);
+  }
+
+  void read_hugging_face() {
+    const std::optional<Json> config = read_json("config.json");
+    if (!config) raise<FormatError>(location(), ": there is no config.json");
+    config_ = *config;
     static_cast<void>(config_.as_object());
-    if (const auto generation = file("generation_config.json")) {
-      generation_config_ = parse_json_file(generation->string());
-      static_cast<void>(generation_config_->as_object());
-    }
-    if (const auto safetensors = file("model.safetensors")) {
-      add_file(open_weights(*safetensors));
-    } else if (const auto shards = file("model.safetensors.index.json")) {
-      read_index(parse_json_file(shards->string()));
-    } else if (const auto pickle = file("pytorch_model.bin")) {
-      add_file(open_weights(*pickle));
-    } else if (const auto pickles = file("pytorch_model.bin.index.json")) {
-      read_index(parse_json_file(pickles->string()));
-    } else {
-      no_weights();
-    }
+    generation_config_ = read_json("generation_config.json");
+    if (generation_config_) static_cast<void>(generation_config_->as_object());
+    read_weights();
     read_quantized();
+  }
+
+  void read_weights() {
+    for (const std::string_view name : {"model.safetensors", "pytorch_model.bin"}) {
+      if (const auto weights = open_weights(name)) return add_file(weights);
+      if (const auto index = read_json(detail::concat(name, ".index.json"))) return read_index(*index);
+    }
+    no_weights();
   }
 
   /// Puts the weights of quantised layers in the place of what is stored of them.
@@ -156,8 +233,8 @@ class Checkpoint {
     Json description;
     if (const Json* own = config_.given("quantization_config"); own && !(own->is_object() && own->empty())) {
       description = *own;
-    } else if (const auto path = file("quantize_config.json")) {
-      description = parse_json_file(path->string());
+    } else if (const auto older = read_json("quantize_config.json")) {
+      description = *older;
     } else {
       return;
     }
@@ -165,7 +242,7 @@ class Checkpoint {
     for (const auto& [name, place] : places_) files.push_back(place.file);
     std::sort(files.begin(), files.end());
     files.erase(std::unique(files.begin(), files.end()), files.end());
-    quantized_ = std::make_shared<const QuantizedWeights>(StoredTensors(directory_.string(), std::move(files)),
+    quantized_ = std::make_shared<const QuantizedWeights>(StoredTensors(location(), std::move(files)),
                                                           read_quantized_format(description));
     for (const std::string& name : quantized_->replaced()) {
       const auto found = places_.find(name);
@@ -184,19 +261,6 @@ class Checkpoint {
       raise<FormatError>(weights->path(), ": the matrix tok_embeddings.weight is missing");
     config_ = meta_config(params, embedding->extents[0]);
     add_file(weights, detail::hugging_face_name);
-  }
-
-  /// A file of weights by its extension: what is no safetensors is PyTorch's.
-  static std::shared_ptr<const WeightsFile> open_weights(const std::filesystem::path& path) {
-    if (path.extension() == ".safetensors") return std::make_shared<const SafetensorsFile>(path);
-    return std::make_shared<const PytorchFile>(path);
-  }
-
-  static std::optional<std::filesystem::path> file_in(const std::filesystem::path& directory, std::string_view name) {
-    std::filesystem::path path = directory / name;
-    std::error_code ignored;
-    if (!std::filesystem::exists(path, ignored)) return std::nullopt;
-    return path;
   }
 
   void add_file(
@@ -222,9 +286,9 @@ class Checkpoint {
     std::sort(files.begin(), files.end());
     files.erase(std::unique(files.begin(), files.end()), files.end());
     for (const std::string_view name : files) {
-      const auto path = file(name);
-      if (!path) raise<FormatError>(index.source(), ": the file ", name, " that it names is missing");
-      add_file(open_weights(*path));
+      const auto weights = open_weights(name);
+      if (!weights) raise<FormatError>(index.source(), ": the file ", name, " that it names is missing");
+      add_file(weights);
     }
     for (const Json& member : weight_map) {
       const auto found = places_.find(member.key());
@@ -246,11 +310,11 @@ class Checkpoint {
         raise<UnsupportedError>(path->string(),
                                 ": weights in this format are not supported; expected model.safetensors or "
                                 "pytorch_model.bin");
-    raise<FormatError>(directory_.string(),
-                       ": there is neither model.safetensors nor pytorch_model.bin nor an index of either");
+    raise<FormatError>(location(), ": there is neither model.safetensors nor pytorch_model.bin nor an index of either");
   }
 
   std::filesystem::path directory_;
+  std::vector<Source> sources_;  // in place of files
   Json config_;
   std::optional<Json> generation_config_;
   std::shared_ptr<const GgufFile> gguf_;

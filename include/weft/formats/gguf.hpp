@@ -9,7 +9,6 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
-#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -20,8 +19,8 @@
 #include <weft/core/any_tensor.hpp>
 #include <weft/core/dtype.hpp>
 #include <weft/core/error.hpp>
-#include <weft/core/memory.hpp>
 #include <weft/core/shape.hpp>
+#include <weft/core/source.hpp>
 #include <weft/formats/gguf_value.hpp>
 #include <weft/formats/utf8.hpp>
 #include <weft/formats/weights_file.hpp>
@@ -99,6 +98,11 @@ inline const GgufTensorType* find_gguf_tensor_type(std::string_view name) noexce
 }  // namespace detail
 
 /// Whether a file begins as GGUF files do.
+inline bool is_gguf_file(const Source& source) {
+  const std::size_t size = std::min(source.size(), detail::gguf_magic.size());
+  return size == detail::gguf_magic.size() &&
+         std::memcmp(source.bytes(0, size).span.data(), detail::gguf_magic.data(), size) == 0;
+}
 inline bool is_gguf_file(const std::filesystem::path& path) {
   std::array<char, detail::gguf_magic.size()> magic{};
   std::ifstream file(path, std::ios::binary);
@@ -106,24 +110,28 @@ inline bool is_gguf_file(const std::filesystem::path& path) {
 }
 
 /// A GGUF file of version 2 or 3 (ggml, docs/gguf.md): a header, metadata by key, the descriptions of the tensors, and
-/// their elements, each tensor's at a multiple of the file's alignment. The file is mapped; tensors are used in place
-/// and keep the mapping alive. Extents are in weft's order: the file's (columns, rows) of a matrix is (rows, columns).
+/// their elements, each tensor's at a multiple of the file's alignment. A path is mapped; tensors in memory are used in
+/// place and keep it alive, of other sources they are read when asked for. Extents are in weft's order: the file's
+/// (columns, rows) of a matrix is (rows, columns).
 ///
 /// Everything is checked on opening: FormatError names the file, the key or tensor, the byte, what was found and what
 /// was expected. What is allocated is bounded by a small multiple of the file's size, whatever its counts say. Throws
 /// UnsupportedError for version 1 and for big-endian files.
 class GgufFile final : public WeightsFile {
  public:
-  explicit GgufFile(const std::filesystem::path& path)
-      : WeightsFile(path), file_(std::make_shared<const MappedFile>(this->path())) {
-    detail::GgufCursor cursor(this->path(), file_->bytes());
-    read_version(cursor);
-    const auto tensors = cursor.number<std::uint64_t>("the number of tensors");
-    const auto values = cursor.number<std::uint64_t>("the number of metadata values");
-    read_metadata(cursor, values);
-    std::vector<WeightsEntry> entries = read_tensors(cursor, tensors);
-    place_tensors(cursor, entries);
-    set_entries(std::move(entries));
+  explicit GgufFile(const std::filesystem::path& path) : GgufFile(Source::file(path.string())) {}
+  explicit GgufFile(Source source) : WeightsFile(source.name()), source_(std::move(source)) {
+    // Nothing says where the header ends: what is not in memory is read in growing parts until it is all there.
+    constexpr std::size_t first = std::size_t{1} << 20;
+    for (std::size_t size = source_.in_memory() ? source_.size() : std::min(first, source_.size());;) {
+      head_ = source_.bytes(0, size);
+      try {
+        read();
+        return;
+      } catch (const detail::GgufNeeds& more) {
+        size = std::min(source_.size(), std::max(2 * size, more.bytes));
+      }
+    }
   }
   // Metadata refer to the path.
   GgufFile(const GgufFile&) = delete;
@@ -156,17 +164,27 @@ class GgufFile final : public WeightsFile {
     const detail::GgufTensorType& type = *detail::find_gguf_tensor_type(entry.type);
     if (!type.dtype)
       raise<UnsupportedError>(path(), ": tensor ", name, ": element type ", entry.type, " is not supported");
-    const std::span<const std::byte> bytes = file_->bytes().subspan(entry.offset, entry.bytes);
-    const Shape shape{std::span<const std::size_t>(entry.extents)};
-    if (type.block_elements > 1 || entry.offset % type.block_bytes == 0)
-      return AnyTensor(*type.dtype, shape, bytes, file_);
-    return AnyTensor::make(*type.dtype, shape,
-                           [&](std::span<std::byte> out) { std::memcpy(out.data(), bytes.data(), bytes.size()); });
+    return detail::tensor_in(source_.bytes(entry.offset, entry.bytes), *type.dtype,
+                             Shape{std::span<const std::size_t>(entry.extents)},
+                             type.block_elements > 1 ? 1 : type.block_bytes);
   }
 
-  void release(const AnyTensor& tensor) const noexcept override { file_->release(tensor.bytes()); }
+  void release(const AnyTensor& tensor) const noexcept override { source_.release(tensor.bytes()); }
 
  private:
+  void read() {
+    metadata_.clear();
+    by_key_.clear();
+    detail::GgufCursor cursor(path(), head_.span, 0, source_.size());
+    read_version(cursor);
+    const auto tensors = cursor.number<std::uint64_t>("the number of tensors");
+    const auto values = cursor.number<std::uint64_t>("the number of metadata values");
+    read_metadata(cursor, values);
+    std::vector<WeightsEntry> entries = read_tensors(cursor, tensors);
+    place_tensors(cursor, entries);
+    set_entries(std::move(entries));
+  }
+
   void read_version(detail::GgufCursor& cursor) {
     const auto magic = cursor.take(detail::gguf_magic.size(), "the magic");
     if (std::memcmp(magic.data(), detail::gguf_magic.data(), magic.size()) != 0)
@@ -225,6 +243,7 @@ class GgufFile final : public WeightsFile {
       fail("found the element type ", number, ", which is none");
     const detail::GgufTensorType& type = detail::gguf_tensor_types[number];
     entry.type = type.name;
+    entry.dtype = type.dtype;
     const std::size_t columns = rank == 0 ? 1 : entry.extents[0];
     if (columns % type.block_elements != 0)
       fail("rows of ", columns, " elements do not fill the blocks of ", type.block_elements, " of ", type.name);
@@ -242,7 +261,7 @@ class GgufFile final : public WeightsFile {
   /// Turns offsets in the data into offsets in the file and checks that the tensors lie inside it and apart.
   void place_tensors(const detail::GgufCursor& cursor, std::vector<WeightsEntry>& entries) const {
     if (entries.empty()) return;
-    const std::size_t size = file_->bytes().size();
+    const std::size_t size = source_.size();
     // Neither term is large: the cursor is inside the file, the alignment below 2^32.
     const std::size_t data_begin = (cursor.offset() + alignment_ - 1) / alignment_ * alignment_;
     const std::size_t available = data_begin <= size ? size - data_begin : 0;
@@ -267,7 +286,8 @@ class GgufFile final : public WeightsFile {
       if (order[i]->name == order[i - 1]->name) raise<FormatError>(path(), ": two tensors are named ", order[i]->name);
   }
 
-  std::shared_ptr<const MappedFile> file_;
+  Source source_;
+  Source::Bytes head_;  // metadata are in it
   std::uint32_t version_ = 0;
   std::size_t alignment_ = detail::gguf_default_alignment;
   std::vector<GgufValue> metadata_;

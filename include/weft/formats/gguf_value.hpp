@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <concepts>
 #include <cstddef>
@@ -59,21 +60,30 @@ constexpr GgufType gguf_type_of() noexcept {
   }
 }
 
+/// Thrown where the bytes at hand end before those that the file has: so many from its beginning are needed.
+struct GgufNeeds {
+  std::size_t bytes;
+};
+
 /// Reads a file from front to back; every step is checked against its end.
 class GgufCursor {
  public:
-  /// `origin` is the offset of the first of `bytes` in the file, for errors.
-  GgufCursor(std::string_view source, std::span<const std::byte> bytes, std::size_t origin = 0) noexcept
-      : source_(source), bytes_(bytes), origin_(origin) {}
+  /// `origin` is the offset of the first of `bytes` in the file, for errors; after `bytes` the file goes on up to byte
+  /// `end`, and who reads there throws GgufNeeds.
+  GgufCursor(std::string_view source, std::span<const std::byte> bytes, std::size_t origin = 0,
+             std::size_t end = 0) noexcept
+      : source_(source), bytes_(bytes), origin_(origin), end_(std::max(end, origin + bytes.size())) {}
 
   std::string_view source() const noexcept { return source_; }
   std::size_t offset() const noexcept { return origin_ + at_; }
-  std::size_t left() const noexcept { return bytes_.size() - at_; }
+  /// Up to the end of the file.
+  std::size_t left() const noexcept { return end_ - offset(); }
 
   std::span<const std::byte> take(std::uint64_t count, std::string_view what) {
     if (count > left())
       raise<FormatError>(source_, ": byte ", offset(), ": ", what, " takes ", count, " bytes, the file has ", left(),
                          " left");
+    if (count > bytes_.size() - at_) throw GgufNeeds{offset() + static_cast<std::size_t>(count)};
     at_ += static_cast<std::size_t>(count);
     return bytes_.subspan(at_ - static_cast<std::size_t>(count), static_cast<std::size_t>(count));
   }
@@ -93,6 +103,7 @@ class GgufCursor {
   std::string_view source_;
   std::span<const std::byte> bytes_;
   std::size_t origin_;
+  std::size_t end_;
   std::size_t at_ = 0;
 };
 

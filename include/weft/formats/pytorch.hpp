@@ -239,7 +239,8 @@ class PytorchFile final : public WeightsFile {
             .type = std::string(storage.type),
             .extents = std::move(tensor.extents),
             .offset = data->offset + tensor.offset * type.bytes,
-            .bytes = bytes};
+            .bytes = bytes,
+            .dtype = type.dtype};
   }
 
   ZipArchive archive_;

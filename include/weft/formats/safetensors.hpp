@@ -9,7 +9,6 @@
 #include <filesystem>
 #include <fstream>
 #include <functional>
-#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -20,8 +19,8 @@
 #include <weft/core/any_tensor.hpp>
 #include <weft/core/dtype.hpp>
 #include <weft/core/error.hpp>
-#include <weft/core/memory.hpp>
 #include <weft/core/shape.hpp>
+#include <weft/core/source.hpp>
 #include <weft/formats/json.hpp>
 #include <weft/formats/json_text.hpp>
 #include <weft/formats/weights_file.hpp>
@@ -56,8 +55,9 @@ inline const SafetensorsType* find_safetensors_type(std::string_view name) noexc
 
 }  // namespace detail
 
-/// A safetensors file: an 8-byte little-endian header length, a JSON header, and the tensors one after the other. The
-/// file is mapped; tensors are used in place and keep the mapping alive.
+/// A safetensors file: an 8-byte little-endian header length, a JSON header, and the tensors one after the other. A
+/// path is mapped; tensors in memory are used in place and keep it alive, of other sources they are read when asked
+/// for.
 ///
 /// Everything the header claims is checked on opening: FormatError names the file, the tensor, the byte, what was found
 /// and what was expected. As in the reference implementation the tensors must fill the file without gap or overlap, and
@@ -66,8 +66,8 @@ class SafetensorsFile final : public WeightsFile {
  public:
   using Metadata = std::vector<std::pair<std::string, std::string>>;
 
-  explicit SafetensorsFile(const std::filesystem::path& path)
-      : WeightsFile(path), file_(std::make_shared<const MappedFile>(this->path())) {
+  explicit SafetensorsFile(const std::filesystem::path& path) : SafetensorsFile(Source::file(path.string())) {}
+  explicit SafetensorsFile(Source source) : WeightsFile(source.name()), source_(std::move(source)) {
     std::vector<WeightsEntry> entries = read_header();
     check_layout(entries);
     set_entries(std::move(entries));
@@ -87,32 +87,30 @@ class SafetensorsFile final : public WeightsFile {
     if (entry.extents.size() > max_rank)
       raise<UnsupportedError>(path(), ": tensor ", name, ": ", entry.extents.size(), " dimensions, at most ", max_rank,
                               " are supported");
-    const std::span<const std::byte> bytes = file_->bytes().subspan(entry.offset, entry.bytes);
-    if (*type.dtype == DType::boolean) detail::check_booleans(path(), entry, bytes);
-    const Shape shape{std::span<const std::size_t>(entry.extents)};
-    if (entry.offset % (type.bits / 8) == 0) return AnyTensor(*type.dtype, shape, bytes, file_);
-    return AnyTensor::make(*type.dtype, shape,
-                           [&](std::span<std::byte> out) { std::memcpy(out.data(), bytes.data(), bytes.size()); });
+    const Source::Bytes bytes = source_.bytes(entry.offset, entry.bytes);
+    if (*type.dtype == DType::boolean) detail::check_booleans(path(), entry, bytes.span);
+    return detail::tensor_in(bytes, *type.dtype, Shape{std::span<const std::size_t>(entry.extents)}, type.bits / 8);
   }
 
-  void release(const AnyTensor& tensor) const noexcept override { file_->release(tensor.bytes()); }
+  void release(const AnyTensor& tensor) const noexcept override { source_.release(tensor.bytes()); }
 
  private:
   static constexpr std::size_t max_header_bytes = 100'000'000;  // of the reference implementation
 
   std::vector<WeightsEntry> read_header() {
-    const std::span<const std::byte> bytes = file_->bytes();
-    if (bytes.size() < sizeof(std::uint64_t))
-      raise<FormatError>(path(), ": truncated: ", bytes.size(), " bytes, expected at least the 8 of the header length");
     std::uint64_t length = 0;
-    std::memcpy(&length, bytes.data(), sizeof length);
-    if (length > bytes.size() - sizeof length)
+    if (source_.size() < sizeof length)
+      raise<FormatError>(path(), ": truncated: ", source_.size(),
+                         " bytes, expected at least the 8 of the header length");
+    std::memcpy(&length, source_.bytes(0, sizeof length).span.data(), sizeof length);
+    if (length > source_.size() - sizeof length)
       raise<FormatError>(path(), ": byte 0: the header length says ", length, " bytes, the file has ",
-                         bytes.size() - sizeof length, " after it");
+                         source_.size() - sizeof length, " after it");
     if (length > max_header_bytes)
       raise<FormatError>(path(), ": byte 0: the header length says ", length, " bytes, at most ", max_header_bytes,
                          " are allowed");
-    const std::string_view header(reinterpret_cast<const char*>(bytes.data()) + sizeof length, length);
+    const Source::Bytes bytes = source_.bytes(sizeof length, static_cast<std::size_t>(length));
+    const std::string_view header(reinterpret_cast<const char*>(bytes.span.data()), bytes.span.size());
     if (header.empty() || header.front() != '{')
       raise<FormatError>(path(), ": byte 8: the header does not start with '{'");
     data_begin_ = sizeof length + header.size();
@@ -148,7 +146,7 @@ class SafetensorsFile final : public WeightsFile {
     if (offsets.size() != 2) raise<FormatError>(offsets.location(), ": expected 2 offsets, found ", offsets.size());
     const std::size_t begin = offsets.at(0).as_size();
     const std::size_t end = offsets.at(1).as_size();
-    const std::size_t available = file_->bytes().size() - data_begin_;
+    const std::size_t available = source_.size() - data_begin_;
     if (begin > end || end > available)
       raise<FormatError>(offsets.location(), ": bytes ", begin, " to ", end, " are outside the ", available,
                          " bytes of tensor data");
@@ -157,6 +155,7 @@ class SafetensorsFile final : public WeightsFile {
                          entry.type, " takes ", bits / 8, " bytes, the offsets span ", end - begin);
     entry.offset = data_begin_ + begin;
     entry.bytes = end - begin;
+    entry.dtype = type->dtype;
     return entry;
   }
 
@@ -176,11 +175,11 @@ class SafetensorsFile final : public WeightsFile {
                            reached);
       reached += entry->bytes;
     }
-    if (reached != file_->bytes().size())
-      raise<FormatError>(path(), ": the tensors end at byte ", reached, ", the file at byte ", file_->bytes().size());
+    if (reached != source_.size())
+      raise<FormatError>(path(), ": the tensors end at byte ", reached, ", the file at byte ", source_.size());
   }
 
-  std::shared_ptr<const MappedFile> file_;
+  Source source_;
   Metadata metadata_;
   std::size_t data_begin_ = 0;
 };

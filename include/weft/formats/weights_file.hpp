@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <cstring>
 #include <filesystem>
 #include <functional>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -12,6 +14,7 @@
 
 #include <weft/core/any_tensor.hpp>
 #include <weft/core/error.hpp>
+#include <weft/core/source.hpp>
 
 namespace weft::inline v0 {
 
@@ -22,6 +25,7 @@ struct WeightsEntry {
   std::vector<std::size_t> extents = {};  ///< of any rank
   std::size_t offset = 0;                 ///< of the first byte, from the start of the file
   std::size_t bytes = 0;                  ///< that the elements take in memory
+  std::optional<DType> dtype = {};        ///< weft's; empty: it has no such element type
 };
 
 /// A tensor as a file that is written names and describes it; it is made when its turn to be written comes.
@@ -56,6 +60,14 @@ inline std::string shard_number(std::size_t number, std::size_t count) {
     return std::string(digits.size() < 5 ? 5 - digits.size() : 0, '0') + digits;
   };
   return concat('-', five_digits(number), "-of-", five_digits(count));
+}
+
+/// A tensor in place; elements that memory does not align for their type, `align` bytes, are copied.
+inline AnyTensor tensor_in(const Source::Bytes& bytes, DType dtype, const Shape& shape, std::size_t align) {
+  if (reinterpret_cast<std::size_t>(bytes.span.data()) % align == 0)
+    return AnyTensor(dtype, shape, bytes.span, bytes.owner);
+  return AnyTensor::make(
+      dtype, shape, [&](std::span<std::byte> out) { std::memcpy(out.data(), bytes.span.data(), bytes.span.size()); });
 }
 
 /// Throws FormatError where one of the bytes from entry.offset on is neither 0 nor 1.

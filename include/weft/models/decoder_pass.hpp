@@ -65,6 +65,18 @@ class DecoderPass {
     }
   }
 
+  /// The bytes that the constructor allocates for a model of this kind. Throws ShapeError where they overflow.
+  static std::size_t scratch_bytes(const DecoderConfig& c, std::size_t rows, std::size_t context) {
+    std::size_t width = 2 * (c.hidden + c.query() + c.key_value() + c.widest_intermediate() + 1);  // 1: id and position
+    if (detail::is_parallel(c.form) || c.experts) width += c.hidden;
+    if (c.experts) width += c.experts + 1 + c.hidden;
+    std::size_t floats = detail::checked_product(rows, width);
+    for (const RopeParams* rope : {&c.rope, c.window_rope ? &*c.window_rope : nullptr})
+      if (rope && rope->theta != 0.f)
+        floats += detail::checked_product(context, rope->rotary_dim ? rope->rotary_dim : c.head_dim);
+    return detail::checked_product(floats, sizeof(float));
+  }
+
   const CausalLM& model() const noexcept { return model_; }
   std::size_t rows() const noexcept { return rows_; }
   /// Called with the intermediates of every later pass; an empty tap ends that.

@@ -22,15 +22,8 @@ class KvCache {
   /// dtype: f32, f16, bf16 or q8_0. Throws UnsupportedError for another, or heads that do not fill its blocks,
   /// ShapeError where the size overflows, std::bad_alloc.
   KvCache(const DecoderConfig& config, std::size_t context, DType dtype) : dtype_(dtype), context_(context) {
-    if (dtype != DType::f32 && dtype != DType::f16 && dtype != DType::bf16 && dtype != DType::q8_0)
-      raise<UnsupportedError>("key/value cache: element type ", name(dtype),
-                              " (f32, f16, bf16 and q8_0 are supported)");
-    if (config.head_dim % block_elements(dtype) != 0)
-      raise<UnsupportedError>("key/value cache: heads of ", config.head_dim, " elements do not fill blocks of ",
-                              name(dtype), ", which hold ", block_elements(dtype));
-    const std::size_t elements = detail::checked_product(context, config.key_value());
-    const std::size_t tensor_bytes = (bytes_of(dtype, elements) + alignment - 1) / alignment * alignment;
-    bytes_ = detail::checked_product(tensor_bytes, 2 * config.layers);
+    bytes_ = bytes_for(config, context, dtype);
+    const std::size_t tensor_bytes = config.layers == 0 ? 0 : bytes_ / (2 * config.layers);
     memory_ = Pages(bytes_);
     for (std::size_t i = 0; i < config.layers; ++i)
       layers_.push_back({.dtype = dtype,
@@ -39,6 +32,19 @@ class KvCache {
                          .kv_heads = config.kv_heads,
                          .context = context,
                          .head_dim = config.head_dim});
+  }
+
+  /// The bytes of such a cache. Throws as the constructor does.
+  static std::size_t bytes_for(const DecoderConfig& config, std::size_t context, DType dtype) {
+    if (dtype != DType::f32 && dtype != DType::f16 && dtype != DType::bf16 && dtype != DType::q8_0)
+      raise<UnsupportedError>("key/value cache: element type ", name(dtype),
+                              " (f32, f16, bf16 and q8_0 are supported)");
+    if (config.head_dim % block_elements(dtype) != 0)
+      raise<UnsupportedError>("key/value cache: heads of ", config.head_dim, " elements do not fill blocks of ",
+                              name(dtype), ", which hold ", block_elements(dtype));
+    const std::size_t elements = detail::checked_product(context, config.key_value());
+    const std::size_t tensor_bytes = (bytes_of(dtype, elements) + alignment - 1) / alignment * alignment;
+    return detail::checked_product(tensor_bytes, 2 * config.layers);
   }
 
   const CacheLayer& layer(std::size_t index) const noexcept { return layers_[index]; }

@@ -14,20 +14,15 @@
 
 namespace weft::inline v0 {
 
-/// Loads a decoder from a checkpoint that somebody trained: a Hugging Face directory as downloaded, or a GGUF file.
-/// Files are mapped; LoadOptions::load and LoadOptions::weights say where matrices are used from and in which type.
-/// architectures: the caller's own families, looked up first.
-///
-/// Throws FormatError for files that are missing or malformed and tensors that are missing or too many, ConfigError for
-/// a config.json that contradicts itself or the weights, UnsupportedError for families, config keys and tokenizers that
-/// weft does not run, Cancelled when options.stop is requested.
-inline CausalLM load_causal_lm(const std::filesystem::path& path, const LoadOptions& options = {},
-                               std::span<const DecoderArchitecture* const> architectures = {}) {
-  const Checkpoint checkpoint = Checkpoint::open(path);
+namespace detail {
+
+/// What config.json alone says of a decoder.
+inline CausalLM::Parts read_decoder_config(const Checkpoint& checkpoint,
+                                           std::span<const DecoderArchitecture* const> architectures) {
   const DecoderArchitecture& architecture = find_architecture(checkpoint.config(), architectures);
   ConfigReader reader(checkpoint.config());
   CausalLM::Parts parts{.model_type = std::string(architecture.model_type),
-                        .source = path.string(),
+                        .source = checkpoint.location(),
                         .config = architecture.read_config(reader),
                         .architecture = &architecture,
                         .checkpoint_config = checkpoint.config()};
@@ -35,14 +30,33 @@ inline CausalLM load_causal_lm(const std::filesystem::path& path, const LoadOpti
   if (parts.config.heads / parts.config.kv_heads > cpu::attention_rows)
     raise<UnsupportedError>(checkpoint.config().location(), ": ", parts.config.heads / parts.config.kv_heads,
                             " query heads per key/value head, at most ", cpu::attention_rows, " are supported");
+  return parts;
+}
+
+}  // namespace detail
+
+/// Loads a decoder from a checkpoint that somebody trained: a Hugging Face directory as downloaded, or a GGUF file.
+/// Files are mapped; LoadOptions::load and LoadOptions::weights say where matrices are used from and in which type.
+/// architectures: the caller's own families, looked up first.
+///
+/// Throws FormatError for files that are missing or malformed and tensors that are missing or too many, ConfigError for
+/// a config.json that contradicts itself or the weights, UnsupportedError for families, config keys and tokenizers that
+/// weft does not run, Cancelled when options.stop is requested.
+inline CausalLM load_causal_lm(const Checkpoint& checkpoint, const LoadOptions& options = {},
+                               std::span<const DecoderArchitecture* const> architectures = {}) {
+  CausalLM::Parts parts = detail::read_decoder_config(checkpoint, architectures);
   parts.generation = read_generation_config(checkpoint.config(), checkpoint.generation_config(), parts.config.vocab);
   if (options.tokenizer) parts.tokenizer = load_tokenizer(checkpoint);
   parts.executor = detail::executor_of(options);
   parts.compute = options.compute;
   if (options.kernels) parts.kernels = options.kernels;
   const cpu::Context ctx{.kernels = parts.kernels, .executor = parts.executor.get()};
-  parts.weights = detail::WeightLoader(checkpoint, architecture, parts.config, options, ctx).load();
+  parts.weights = detail::WeightLoader(checkpoint, *parts.architecture, parts.config, options, ctx).load();
   return CausalLM(std::move(parts));
+}
+inline CausalLM load_causal_lm(const std::filesystem::path& path, const LoadOptions& options = {},
+                               std::span<const DecoderArchitecture* const> architectures = {}) {
+  return load_causal_lm(Checkpoint::open(path), options, architectures);
 }
 
 }  // namespace weft::inline v0

@@ -35,6 +35,11 @@ inline std::size_t checked_context(const char* what, const DecoderConfig& config
   return context;
 }
 
+inline std::size_t checked_chunk(const char* what, std::size_t chunk) {
+  if (chunk == 0) raise<ConfigError>(what, ": chunk is 0, expected at least one token");
+  return chunk;
+}
+
 }  // namespace detail
 
 /// One sequence in the making: the key/value cache and the scratch memory of a model. It belongs to one thread at a
@@ -48,7 +53,7 @@ class Session {
       : context_(detail::checked_context("Session", model.config(), options.context)),
         cache_(model.config(), context_, options.cache),
         logits_({1, model.config().vocab}),
-        pass_(std::move(model), std::min(checked_chunk(options), context_), 1, context_) {
+        pass_(std::move(model), std::min(detail::checked_chunk("Session", options.chunk), context_), 1, context_) {
     set_adapters(options.adapters);
   }
 
@@ -115,11 +120,6 @@ class Session {
 
  private:
   friend class Batch;
-
-  static std::size_t checked_chunk(const SessionOptions& options) {
-    if (options.chunk == 0) raise<ConfigError>("Session: chunk is 0, expected at least one token");
-    return options.chunk;
-  }
 
   /// What a pass takes of the tokens that come after `position`.
   DecoderPass::Sequence sequence(std::span<const TokenId> tokens, std::size_t position) const noexcept {

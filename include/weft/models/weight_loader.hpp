@@ -58,6 +58,12 @@ inline AnyTensor transposed_copy(const AnyTensor& matrix) {
 inline constexpr auto gguf_ignored_names =
     std::to_array<std::string_view>({"rope_freqs.weight", "blk.{}.attn_rot_embd"});
 
+/// The bytes of the weights of a model.
+struct WeightBytes {
+  std::size_t allocated = 0;
+  std::size_t in_place = 0;  ///< that are used where the checkpoint has them
+};
+
 /// Fills the weights of a model from a checkpoint by the tensor table of its architecture. `A` is an Architecture<...>.
 ///
 /// load() throws FormatError for tensors that are missing, too many or of a type that is no weight, ConfigError for
@@ -90,14 +96,31 @@ class WeightLoader {
     return weights;
   }
 
+  /// The bytes that the weights will take, of which nothing is read. Throws as load() does for names and types.
+  WeightBytes plan() {
+    check_type();
+    find_prefix();
+    check_names();
+    WeightBytes bytes;
+    for_each_row([&](const Row& row, const TensorIndex&, const std::string& tensor) { add_bytes(row, tensor, bytes); });
+    return bytes;
+  }
+
  private:
+  /// A type and a layout that a matrix is used in.
+  struct Form {
+    DType dtype;
+    Layout layout;
+    bool operator==(const Form&) const = default;
+  };
+
   /// Matrices can only be converted to types that products read.
   void check_type() const {
     if (!options_.weights) return;
     const DType wanted = *options_.weights;
     const bool plain = wanted == DType::f32 || wanted == DType::f16 || wanted == DType::bf16;
     if (!plain && !(is_block_format(wanted) && kernel_dtype(wanted) == wanted))
-      raise<UnsupportedError>(checkpoint_.directory().string(), ": weights cannot be loaded as ", name(wanted));
+      raise<UnsupportedError>(checkpoint_.location(), ": weights cannot be loaded as ", name(wanted));
   }
 
   /// A model saved without its head has no prefix in its names.
@@ -156,7 +179,7 @@ class WeightLoader {
     for_each_row([&](const Row&, const TensorIndex&, std::string name) {
       expected.push_back(std::move(name));
       if (!checkpoint_.contains(expected.back()))
-        raise<FormatError>(checkpoint_.directory().string(), ": the tensor ", expected.back(), " is missing");
+        raise<FormatError>(checkpoint_.location(), ": the tensor ", expected.back(), " is missing");
     });
     std::sort(expected.begin(), expected.end());
     total_ = checkpoint_.bytes();
@@ -239,18 +262,37 @@ class WeightLoader {
 
   void fill(AnyTensor& slot, const Row& row, const TensorIndex& index, const std::string& tensor) {
     const AnyTensor stored = read(row, index, tensor);
-    // Single rows of a table are looked up: it stays where it is.
-    slot = row.lookup ? convert_weight(stored, kernel_dtype(stored.dtype()), Layout::rows, ctx_) : converted(stored);
+    const Form form = form_of(row, stored.dtype());
+    slot = convert_weight(stored, form.dtype, form.layout, ctx_);
     finish(row, stored, tensor, slot.bytes().data() != stored.bytes().data());
   }
 
-  AnyTensor converted(const AnyTensor& matrix) const {
-    const DType kernel = kernel_dtype(matrix.dtype());
-    if (!options_.weights)
-      return options_.load == Load::in_place && kernel == matrix.dtype()
-                 ? matrix
-                 : convert_weight(matrix, kernel, Layout::panels, ctx_);
-    return convert_weight(matrix, fitting(*options_.weights, matrix.extent(1), matrix.dtype()), Layout::panels, ctx_);
+  /// What becomes of a matrix. Single rows of a table are looked up: it stays where it is.
+  Form form_of(const Row& row, DType stored) const {
+    const DType kernel = kernel_dtype(stored);
+    if (row.lookup) return {kernel, Layout::rows};
+    if (options_.weights) return {fitting(*options_.weights, row.columns(config_), stored), Layout::panels};
+    const bool in_place = options_.load == Load::in_place && kernel == stored;
+    return {kernel, in_place ? Layout::rows : Layout::panels};
+  }
+
+  void add_bytes(const Row& row, const std::string& tensor, WeightBytes& bytes) const {
+    const std::size_t rows = row.rows(config_);
+    if (!row.matrix()) {
+      bytes.allocated += rows * sizeof(float);
+      return;
+    }
+    const WeightsEntry& entry = checkpoint_.entry(tensor);
+    if (!entry.dtype)
+      raise<UnsupportedError>(checkpoint_.source_of(tensor), ": element type ", entry.type, " is not supported");
+    const Form form = form_of(row, *entry.dtype);
+    const bool copied = transposed(row, tensor) || groups(row) > 1 || checkpoint_.is_quantized(tensor);
+    const Shape shape{rows, row.columns(config_)};
+    if (form != Form{*entry.dtype, Layout::rows} || copied) {
+      bytes.allocated += form.layout == Layout::rows ? bytes_of(form.dtype, shape) : panel_bytes_of(form.dtype, shape);
+    } else if (!row.repeated) {
+      bytes.in_place += bytes_of(form.dtype, shape);
+    }
   }
 
   /// The type nearest to `wanted` whose blocks fill rows of k elements.

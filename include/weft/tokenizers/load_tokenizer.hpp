@@ -91,13 +91,15 @@ inline std::shared_ptr<const Tokenizer> load_tokenizer(const std::filesystem::pa
   raise<FormatError>(directory.string(), ": there is no tokenizer; expected tokenizer.json or tokenizer.model");
 }
 
-/// The tokenizer of a checkpoint: of its directory, or of the metadata of a GGUF file. Null where there is none at all.
+/// The tokenizer of a checkpoint: of its directory, or of the metadata of a GGUF file. Null where there is none at all,
+/// as in a checkpoint that was opened from sources.
 inline std::shared_ptr<const Tokenizer> load_tokenizer(const Checkpoint& checkpoint) {
   if (const GgufFile* file = checkpoint.gguf()) {
     const std::optional<GgufVocabulary> vocabulary = read_gguf_vocabulary(*file);
     return vocabulary ? make_gguf_tokenizer(*vocabulary) : nullptr;
   }
-  return has_tokenizer_files(checkpoint.directory()) ? load_tokenizer(checkpoint.directory()) : nullptr;
+  const bool there = !checkpoint.directory().empty() && has_tokenizer_files(checkpoint.directory());
+  return there ? load_tokenizer(checkpoint.directory()) : nullptr;
 }
 
 }  // namespace weft::inline v0

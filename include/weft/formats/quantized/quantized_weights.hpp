@@ -51,7 +51,8 @@ class QuantizedWeights final : public WeightsFile {
       entries.push_back({.name = layer + ".weight",
                          .type = std::string(name(matrix->dtype())),
                          .extents = {matrix->shape().begin(), matrix->shape().end()},
-                         .bytes = bytes_of(matrix->dtype(), matrix->shape())});
+                         .bytes = bytes_of(matrix->dtype(), matrix->shape()),
+                         .dtype = matrix->dtype()});
       for_each_part(layer, [&](std::string part) { replaced_.push_back(std::move(part)); });
     }
     set_entries(std::move(entries));

@@ -1,0 +1,126 @@
+#pragma once
+
+#include <cstddef>
+#include <functional>
+#include <ios>
+#include <istream>
+#include <memory>
+#include <mutex>
+#include <span>
+#include <string>
+#include <utility>
+
+#include <weft/core/error.hpp>
+#include <weft/core/memory.hpp>
+
+namespace weft::inline v0 {
+
+/// The bytes of one file, wherever they are: on disk, in memory, or where only the host knows. Copies share what is
+/// open; all methods may be called from several threads.
+class Source {
+ public:
+  /// Bytes, and what keeps them alive.
+  struct Bytes {
+    std::span<const std::byte> span;
+    std::shared_ptr<const void> owner;
+  };
+  /// Writes the bytes from `offset` on to `to` and returns how many: at least one, and fewer than there is room for
+  /// where no more are at hand; 0 where the file ends. Called from one thread at a time. What it throws goes through.
+  using Read = std::function<std::size_t(std::size_t offset, std::span<std::byte> to)>;
+
+  /// A file that is mapped. Throws as MappedFile does.
+  static Source file(const std::string& path) {
+    auto mapped = std::make_shared<const MappedFile>(path);
+    Source source(path, mapped->bytes().size());
+    source.memory_ = mapped->bytes();
+    source.owner_ = mapped;
+    source.mapped_ = std::move(mapped);
+    return source;
+  }
+  /// Bytes in memory, used in place. `owner` keeps them alive; null: the caller does, longer than everything that is
+  /// made of them. `name` is what errors call it.
+  static Source memory(std::string name, std::span<const std::byte> bytes, std::shared_ptr<const void> owner = {}) {
+    Source source(std::move(name), bytes.size());
+    source.memory_ = bytes;
+    source.owner_ = std::move(owner);
+    return source;
+  }
+  /// `size` bytes that a callback reads when they are needed.
+  static Source callback(std::string name, std::size_t size, Read read) {
+    Source source(std::move(name), size);
+    source.reader_ = std::make_shared<Reader>();
+    source.reader_->read = std::move(read);
+    return source;
+  }
+  /// What a stream holds from its beginning on, read when it is needed; nobody else may use the stream as long. Throws
+  /// FormatError for a stream that has no positions, such as a pipe.
+  static Source stream(std::string name, std::shared_ptr<std::istream> stream) {
+    const auto failed = [name](const char* what) { raise<FormatError>(name, ": the stream ", what); };
+    std::size_t size = 0;
+    try {
+      stream->clear();
+      const std::istream::pos_type end = stream->seekg(0, std::ios::end).tellg();
+      if (end == std::istream::pos_type(-1)) failed("has no positions to read from");
+      size = static_cast<std::size_t>(static_cast<std::streamoff>(end));
+    } catch (const std::ios_base::failure&) {
+      failed("has no positions to read from");
+    }
+    return callback(std::move(name), size, [=](std::size_t offset, std::span<std::byte> to) -> std::size_t {
+      try {
+        stream->clear();
+        stream->seekg(static_cast<std::streamoff>(offset));
+      } catch (const std::ios_base::failure&) {
+        return 0;
+      }
+      try {
+        stream->read(reinterpret_cast<char*>(to.data()), static_cast<std::streamsize>(to.size()));
+      } catch (const std::ios_base::failure&) {  // also at the end where the stream was told so
+      }
+      return static_cast<std::size_t>(stream->gcount());
+    });
+  }
+
+  const std::string& name() const noexcept { return name_; }
+  std::size_t size() const noexcept { return size_; }
+  bool in_memory() const noexcept { return !reader_; }
+
+  /// The bytes [offset, offset + count): in place where they are in memory, otherwise read into memory of their own,
+  /// 64-byte aligned. Throws FormatError beyond the end and where the source ends before its size, std::bad_alloc.
+  Bytes bytes(std::size_t offset, std::size_t count) const {
+    if (offset > size_ || count > size_ - offset)
+      raise<FormatError>(name_, ": ", count, " bytes from byte ", offset, " on are beyond the end at byte ", size_);
+    if (!reader_) return {memory_.subspan(offset, count), owner_};
+    const std::shared_ptr<std::byte[]> memory = allocate_aligned(count);
+    const std::lock_guard lock(reader_->mutex);
+    for (std::size_t done = 0; done < count;) {
+      const std::size_t read = reader_->read(offset + done, {memory.get() + done, count - done});
+      if (read == 0 || read > count - done)
+        raise<FormatError>(name_, ": byte ", offset + done, ": ", read, " bytes were read, expected ",
+                           read == 0 ? "" : "at most ", count - done, read == 0 ? " more" : "");
+      done += read;
+    }
+    return {{memory.get(), count}, memory};
+  }
+
+  /// Lets go of the memory of bytes of a mapped file that are not wanted soon; touching them reads them again.
+  void release(std::span<const std::byte> part) const noexcept {
+    if (mapped_) mapped_->release(part);
+  }
+
+ private:
+  struct Reader {
+    std::mutex mutex;
+    Read read;
+  };
+
+  Source(std::string name, std::size_t size) : name_(std::move(name)), size_(size) {}
+
+  std::string name_;
+  std::size_t size_;
+  std::span<const std::byte> memory_;
+  std::shared_ptr<const void> owner_;
+  std::shared_ptr<const MappedFile> mapped_;
+  std::shared_ptr<Reader> reader_;
+};
+
+}  // namespace weft::inline v0
