@@ -121,6 +121,20 @@ TEST(Json, ReadsFiles) {
   EXPECT_THAT(message_of<weft::FormatError>([&] { weft::parse_json_file(empty); }), HasSubstr("empty"));
 }
 
+TEST(Json, WritesWhatReadsBackAsTheSame) {
+  const std::string text = R"({"z":[1,-2,9007199254740993,0.1,1e-06,-0.0,1e+300],"a":{"t":true,"f":false,"n":null},)"
+                           R"("e":[{},[]],"s":"\"\\\n\u0001\u00e9\ud83d\ude00/"})";
+  const weft::Json json = parse(text);
+  const std::string written = weft::write_json(json);
+  EXPECT_EQ(written,
+            "{\"z\":[1,-2,9007199254740993,0.1,1e-06,-0.0,1e+300],\"a\":{\"t\":true,\"f\":false,\"n\":null},"
+            "\"e\":[{},[]],\"s\":\"\\\"\\\\\\n\\u0001\u00e9\U0001F600/\"}");
+  EXPECT_EQ(weft::write_json(parse(written)), written);
+  EXPECT_EQ(weft::write_json(parse(R"({"a":[1]})"), 2), "{\n  \"a\": [\n    1\n  ]\n}");
+  EXPECT_EQ(weft::write_json(json.at("z").at(3)), "0.1");
+  EXPECT_EQ(weft::write_json(weft::Json()), "null");
+}
+
 TEST(Json, SurvivesRandomChanges) {
   const std::string good =
       R"({"a": [1, -2.5e3, "text \u00e9 é", null], "b": {"c": true, "d": {"e": [[], {}]}}, "f": 1e-3})";

@@ -292,6 +292,31 @@ TEST_F(Safetensors, RefusesToWriteWhatCannotBeRead) {
   EXPECT_THAT(write({{"a", value}}, "no/such/directory"), HasSubstr("cannot be written"));
 }
 
+TEST_F(Safetensors, MakesTensorsInTheirTurnAndReports) {
+  std::vector<std::string> events;
+  const auto make = [&](std::string name, std::size_t size, std::size_t made) {
+    return weft::TensorToWrite{name, weft::DType::u8, {size}, [&events, name, made] {
+                                 events.push_back("make " + name);
+                                 return weft::AnyTensor::make(weft::DType::u8, {made}, [](std::span<std::byte> out) {
+                                   std::fill(out.begin(), out.end(), std::byte{7});
+                                 });
+                               }};
+  };
+  const std::filesystem::path path = directory.path() / "w.safetensors";
+  weft::write_safetensors(
+      path, std::vector<weft::TensorToWrite>{make("b", 2, 2), make("a", 3, 3)}, {{"format", "pt"}},
+      [&](const weft::WriteProgress& progress) {
+        events.push_back(weft::detail::concat(progress.tensor, " ", progress.bytes_done, "/", progress.bytes_total));
+      });
+  EXPECT_EQ(events, (std::vector<std::string>{"make a", "a 3/5", "make b", "b 5/5"}));
+  const weft::SafetensorsFile file(path);
+  EXPECT_EQ(file.tensor("b").size(), 2u);
+  EXPECT_EQ(file.metadata(), (weft::SafetensorsFile::Metadata{{"format", "pt"}}));
+  EXPECT_THAT(message_of<weft::ShapeError>(
+                  [&] { weft::write_safetensors(path, std::vector<weft::TensorToWrite>{make("t", 2, 3)}); }),
+              HasSubstr("tensor t was made as u8 of shape (3), announced were rows of u8 of shape (2)"));
+}
+
 TEST_F(Safetensors, SurvivesRandomChanges) {
   const std::string good = with_header("{\"__metadata__\":{\"a\":\"b\"}," + entry("a", "F32", "[2,1]", "[0,8]") + "," +
                                            entry("b", "BOOL", "[3]", "[8,11]") + "}",

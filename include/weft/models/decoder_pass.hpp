@@ -65,7 +65,8 @@ class DecoderPass {
     }
   }
 
-  /// The bytes that the constructor allocates for a model of this kind. Throws ShapeError where they overflow.
+  /// The bytes that the constructor allocates for a model without relative positions. Throws ShapeError where they
+  /// overflow.
   static std::size_t scratch_bytes(const DecoderConfig& c, std::size_t rows, std::size_t context) {
     std::size_t width = 2 * (c.hidden + c.query() + c.key_value() + c.widest_intermediate() + 1);  // 1: id and position
     if (detail::is_parallel(c.form) || c.experts) width += c.hidden;

@@ -35,9 +35,9 @@ inline CausalLM::Parts read_decoder_config(const Checkpoint& checkpoint,
 
 }  // namespace detail
 
-/// Loads a decoder from a checkpoint that somebody trained: a Hugging Face directory as downloaded, or a GGUF file.
-/// Files are mapped; LoadOptions::load and LoadOptions::weights say where matrices are used from and in which type.
-/// architectures: the caller's own families, looked up first.
+/// Loads a decoder from a checkpoint that somebody trained: a Hugging Face directory as downloaded, a GGUF file, or
+/// whatever else Checkpoint opens. Files are mapped; LoadOptions::load and LoadOptions::weights say where matrices are
+/// used from and in which type. architectures: the caller's own families, looked up first.
 ///
 /// Throws FormatError for files that are missing or malformed and tensors that are missing or too many, ConfigError for
 /// a config.json that contradicts itself or the weights, UnsupportedError for families, config keys and tokenizers that
