@@ -42,8 +42,8 @@ void for_each_weight(const DecoderWeights& weights, F&& f) {
   norm(weights.embedding_norm), norm(weights.final_norm);
   for (const DecoderLayerWeights& layer : weights.layers) {
     attention(layer.attention), attention(layer.cross);
-    for (const NormWeights* w : {&layer.attention_norm, &layer.attention_post_norm, &layer.cross_norm, &layer.mlp_norm,
-                                 &layer.mlp_post_norm})
+    for (const NormWeights* w :
+         {&layer.attention_norm, &layer.attention_post_norm, &layer.cross_norm, &layer.mlp_norm, &layer.mlp_post_norm})
       norm(*w);
     mlp(layer.mlp), mlp(layer.moe.shared);
     f(layer.moe.router), f(layer.moe.shared_gate);
