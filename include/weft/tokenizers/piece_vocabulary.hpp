@@ -9,8 +9,6 @@
 #include <utility>
 #include <vector>
 
-#include <sentencepiece_processor.h>
-
 #include <weft/core/error.hpp>
 #include <weft/core/token_id.hpp>
 #include <weft/tokenizers/added_tokens.hpp>

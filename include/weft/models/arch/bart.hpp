@@ -66,7 +66,15 @@ inline Seq2SeqConfig read_bart(ConfigReader& config) { return read_bart_family(c
 
 namespace bart_rows {
 
-using namespace in_seq2seq;
+using in_seq2seq::cross_attention;
+using in_seq2seq::decoder;
+using in_seq2seq::decoder_attention;
+using in_seq2seq::decoder_layer;
+using in_seq2seq::decoder_mlp;
+using in_seq2seq::encoder;
+using in_seq2seq::encoder_attention;
+using in_seq2seq::encoder_layer;
+using in_seq2seq::encoder_mlp;
 
 /// All layers of both halves.
 inline constexpr auto layers = std::to_array<Seq2SeqRow>({

@@ -85,7 +85,15 @@ inline Seq2SeqConfig read_mt5(ConfigReader& config) {
 
 namespace t5_slots {
 
-using namespace in_seq2seq;
+using in_seq2seq::cross_attention;
+using in_seq2seq::decoder;
+using in_seq2seq::decoder_attention;
+using in_seq2seq::decoder_layer;
+using in_seq2seq::decoder_mlp;
+using in_seq2seq::encoder;
+using in_seq2seq::encoder_attention;
+using in_seq2seq::encoder_layer;
+using in_seq2seq::encoder_mlp;
 using A = AttentionWeights;
 using M = MlpWeights;
 using E = EncoderLayerWeights;
