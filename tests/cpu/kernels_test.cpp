@@ -465,7 +465,7 @@ void hash_rows(const cpu::Kernels& kernels, Hash& hash) {
   hash.add(y);
   kernels.layer_norm(x.data(), gain.data(), bias.data(), n, 1e-5f, y.data());
   hash.add(y);
-  for (const Activation kind : activations) {
+  for (const Activation kind : {Activation::silu, Activation::gelu, Activation::gelu_tanh, Activation::relu}) {
     kernels.activation(kind, x.data(), gain.data(), n, y.data());
     hash.add(y);
   }
