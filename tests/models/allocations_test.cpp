@@ -1,0 +1,65 @@
+#include <cstdlib>
+#include <memory>
+#include <new>
+
+#include <gtest/gtest.h>
+
+#include <weft/core/config.hpp>
+
+#include "allocations.hpp"
+
+namespace {
+
+void count_allocation(std::size_t bytes) noexcept {
+  weft_tests::allocations.fetch_add(1, std::memory_order_relaxed);
+  weft_tests::allocated_bytes.fetch_add(bytes, std::memory_order_relaxed);
+}
+
+}  // namespace
+
+// Not inlined, or GCC takes free() for the wrong partner of new.
+WEFT_NO_INLINE void* operator new(std::size_t bytes, const std::nothrow_t&) noexcept {
+  count_allocation(bytes);
+  return std::malloc(bytes != 0 ? bytes : 1);
+}
+WEFT_NO_INLINE void* operator new(std::size_t bytes, std::align_val_t align, const std::nothrow_t&) noexcept {
+  count_allocation(bytes);
+  const auto unit = static_cast<std::size_t>(align);
+  return std::aligned_alloc(unit, (bytes + unit) / unit * unit);
+}
+WEFT_NO_INLINE void* operator new(std::size_t bytes) {
+  if (void* memory = ::operator new(bytes, std::nothrow)) return memory;
+  throw std::bad_alloc();
+}
+WEFT_NO_INLINE void* operator new(std::size_t bytes, std::align_val_t align) {
+  if (void* memory = ::operator new(bytes, align, std::nothrow)) return memory;
+  throw std::bad_alloc();
+}
+WEFT_NO_INLINE void* operator new[](std::size_t bytes) { return ::operator new(bytes); }
+WEFT_NO_INLINE void* operator new[](std::size_t bytes, std::align_val_t align) { return ::operator new(bytes, align); }
+WEFT_NO_INLINE void* operator new[](std::size_t bytes, const std::nothrow_t& tag) noexcept {
+  return ::operator new(bytes, tag);
+}
+WEFT_NO_INLINE void operator delete(void* memory) noexcept { std::free(memory); }
+WEFT_NO_INLINE void operator delete[](void* memory) noexcept { std::free(memory); }
+WEFT_NO_INLINE void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
+WEFT_NO_INLINE void operator delete[](void* memory, std::size_t) noexcept { std::free(memory); }
+WEFT_NO_INLINE void operator delete(void* memory, std::align_val_t) noexcept { std::free(memory); }
+WEFT_NO_INLINE void operator delete[](void* memory, std::align_val_t) noexcept { std::free(memory); }
+WEFT_NO_INLINE void operator delete(void* memory, std::size_t, std::align_val_t) noexcept { std::free(memory); }
+WEFT_NO_INLINE void operator delete[](void* memory, std::size_t, std::align_val_t) noexcept { std::free(memory); }
+
+namespace {
+
+TEST(Allocations, AreCounted) {
+  struct alignas(128) Wide {
+    std::byte bytes[128];
+  };
+  const std::size_t before = weft_tests::allocations.load(), bytes = weft_tests::allocated_bytes.load();
+  const auto one = std::make_unique<Wide>();
+  const auto some = std::make_unique<int[]>(100);
+  EXPECT_EQ(weft_tests::allocations.load() - before, 2u);
+  EXPECT_EQ(weft_tests::allocated_bytes.load() - bytes, sizeof(Wide) + 100 * sizeof(int));
+}
+
+}  // namespace
