@@ -167,8 +167,8 @@ TEST(LoadCausalLM, TakesTheTokenizerUnlessToldNotTo) {
 
 TEST(LoadCausalLM, RefusesTokenizersThatAreNotBuilt) {
   const CheckpointCopy copy;
-  copy.write("spiece.model", "{}");
-  EXPECT_THAT(message_of<UnsupportedError>([&] { copy.load(); }), StartsWith(copy.file("spiece.model") + ": "));
+  copy.write("vocab.json", "{}");
+  EXPECT_THAT(message_of<UnsupportedError>([&] { copy.load(); }), StartsWith(copy.file("vocab.json") + ": "));
   EXPECT_FALSE(copy.load({.tokenizer = false}).has_tokenizer());
 }
 
