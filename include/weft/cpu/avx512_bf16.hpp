@@ -141,11 +141,12 @@ class Bf16Products {
         transpose(pairs);
         WEFT_UNROLL
         for (std::size_t i = 0; i < width; ++i) {
-          if (d + 2 * i >= head_dim_) break;
-          WEFT_UNROLL
-          for (std::size_t r = 0; r < R; ++r)
-            sums[r] = _mm512_dpbf16_ps(sums[r], reinterpret_cast<__m512bh>(pairs[i]),
-                                       reinterpret_cast<__m512bh>(set_int(q[r * (even_ / 2) + d / 2 + i])));
+          if (d + 2 * i < head_dim_) {
+            WEFT_UNROLL
+            for (std::size_t r = 0; r < R; ++r)
+              sums[r] = _mm512_dpbf16_ps(sums[r], reinterpret_cast<__m512bh>(pairs[i]),
+                                         reinterpret_cast<__m512bh>(set_int(q[r * (even_ / 2) + d / 2 + i])));
+          }
         }
       }
       WEFT_UNROLL

@@ -252,9 +252,10 @@ class FloatProducts {
         load_transposed(k + j * stride, stride, count - j, d, block);
         WEFT_UNROLL
         for (std::size_t i = 0; i < width; ++i) {
-          if (d + i >= head_dim_) break;
-          WEFT_UNROLL
-          for (std::size_t r = 0; r < R; ++r) sums[r] = fma(set(q[r * padded_ + d + i]), block[i], sums[r]);
+          if (d + i < head_dim_) {
+            WEFT_UNROLL
+            for (std::size_t r = 0; r < R; ++r) sums[r] = fma(set(q[r * padded_ + d + i]), block[i], sums[r]);
+          }
         }
       }
       WEFT_UNROLL
