@@ -58,7 +58,18 @@ if [ "$sanitize" = thread ]; then
   targets=(--target weft_core_tests)
   chosen=(-R 'Thread|Executor')
 fi
-[ -z "$only" ] || chosen=(-L "^(${only//,/|})\$")
+if [ -n "$only" ]; then
+  chosen=(-L "^(${only//,/|})\$")
+  # Only what these tests run, but for those that take all there is.
+  targets=(--target)
+  for label in ${only//,/ }; do
+    case $label in
+      compile) targets+=(weft_layering weft_odr_forward weft_odr_reverse) ;;
+      package | gates) targets=() && break ;;
+      *) targets+=("weft_${label}_tests") ;;
+    esac
+  done
+fi
 
 # Clang's sanitizers may come in a package of their own.
 if [ -n "$sanitize" ] && ! echo 'int main() {}' | "${CXX:-c++}" -x c++ "-fsanitize=$sanitize" -o "$folder.probe" - 2>>"$log"; then
