@@ -2,6 +2,7 @@
 """Makes golden data in tests/fixtures/piece_vocabulary: the tokenizers of encoder-decoders in the files that they are
 saved in, trained on a few lines, and what the slow tokenizers of transformers 4 make of some texts."""
 
+import io
 import json
 import pathlib
 import shutil
@@ -42,14 +43,12 @@ MORE = {
 
 
 def train(path, **ids):
+    model = io.BytesIO()  # a path would be recorded in the model
     sentencepiece.SentencePieceTrainer.train(
-        sentence_iterator=iter(LINES * 20), model_prefix=str(path.with_suffix("")), vocab_size=130, model_type="unigram",
+        sentence_iterator=iter(LINES * 20), model_writer=model, vocab_size=130, model_type="unigram",
         normalization_rule_name="identity", hard_vocab_limit=False, minloglevel=2, **ids
     )
-    path.with_suffix(".vocab").unlink()
-    model = path.with_suffix(".model")
-    if model != path:
-        model.rename(path)
+    path.write_bytes(model.getvalue())
     processor = sentencepiece.SentencePieceProcessor(model_file=str(path))
     return [processor.id_to_piece(i) for i in range(processor.get_piece_size())]
 
