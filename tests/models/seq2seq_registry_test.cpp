@@ -199,6 +199,9 @@ TEST(Seq2SeqRegistry, BucketsMustBeOnes) {
   config["relative_attention_num_buckets"] = 32;
   config["relative_attention_max_distance"] = 16;
   EXPECT_THROW(read(config.dump()), ConfigError);
+  config["relative_attention_max_distance"] = (1 << 20) + 1;
+  EXPECT_NE(message_of<UnsupportedError>([&] { read(config.dump()); }).find("max_distance is 1048577"),
+            std::string::npos);
 }
 
 TEST(Seq2SeqRegistry, SizesMustFit) {

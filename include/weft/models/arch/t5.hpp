@@ -40,6 +40,9 @@ inline void read_t5_half(ConfigReader& config, auto& half) {
   if (half.buckets.buckets % 4 != 0 || half.buckets.buckets / 2 >= half.buckets.max_distance)
     raise<ConfigError>(config.object().location(), ": ", half.buckets.buckets, " buckets of distances up to ",
                        half.buckets.max_distance, ", expected a multiple of 4 below twice the distance");
+  if (half.buckets.max_distance > half.context)  // a table of biases has a place for every distance
+    raise<UnsupportedError>(config.object().location(), ": relative_attention_max_distance is ",
+                            half.buckets.max_distance, ", at most ", half.context, " is supported");
 }
 
 inline Seq2SeqConfig read_t5_family(ConfigReader& config, std::string_view feed_forward) {
