@@ -16,7 +16,7 @@
 #include <weft/formats/pytorch.hpp>
 #include <weft/formats/safetensors.hpp>
 
-#include "../models/allocations.hpp"
+#include "../allocations.hpp"
 #include "pickle_writer.hpp"
 #include "temporary_directory.hpp"
 

@@ -15,7 +15,7 @@
 
 #include <weft/formats/json.hpp>
 
-#include "../models/allocations.hpp"
+#include "../allocations.hpp"
 #include "../models/fixtures.hpp"
 #include "piece_tokenizer.hpp"
 

@@ -10,7 +10,7 @@
 #include <utility>
 #include <vector>
 
-#include "allocations.hpp"
+#include "../allocations.hpp"
 #include "fixtures.hpp"
 
 namespace {

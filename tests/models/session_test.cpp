@@ -11,8 +11,8 @@
 
 #include <weft/models/batch.hpp>
 
+#include "../allocations.hpp"
 #include "adapter_fixtures.hpp"
-#include "allocations.hpp"
 #include "fixtures.hpp"
 
 namespace {

@@ -13,7 +13,7 @@
 namespace {
 
 using namespace weft;
-using namespace weft_test;
+using namespace weft_tests;
 
 TEST(SampleCategorical, FollowsTheDistribution) {
   const std::vector<float> p{0.05f, 0.3f, 0.f, 0.2f, 0.25f, 0.15f, 0.04f, 0.01f};

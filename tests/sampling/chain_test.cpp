@@ -3,45 +3,20 @@
 #include <gtest/gtest.h>
 
 #include <array>
-#include <atomic>
-#include <cstdlib>
 #include <functional>
 #include <limits>
-#include <new>
 #include <thread>
 #include <vector>
 
 #include <weft/core/half.hpp>
 
+#include "../allocations.hpp"
 #include "reference.hpp"
-
-namespace {
-std::atomic<std::size_t> allocations{0};
-}
-
-// Counts what this test program allocates. Not inlined, or GCC takes free() for the wrong partner of new.
-WEFT_NO_INLINE void* operator new(std::size_t bytes) {
-  allocations.fetch_add(1, std::memory_order_relaxed);
-  if (void* memory = std::malloc(bytes != 0 ? bytes : 1)) return memory;
-  throw std::bad_alloc();
-}
-WEFT_NO_INLINE void* operator new[](std::size_t bytes) { return ::operator new(bytes); }
-WEFT_NO_INLINE void* operator new(std::size_t bytes, const std::nothrow_t&) noexcept {
-  allocations.fetch_add(1, std::memory_order_relaxed);
-  return std::malloc(bytes != 0 ? bytes : 1);
-}
-WEFT_NO_INLINE void* operator new[](std::size_t bytes, const std::nothrow_t& nothrow) noexcept {
-  return ::operator new(bytes, nothrow);
-}
-WEFT_NO_INLINE void operator delete(void* memory) noexcept { std::free(memory); }
-WEFT_NO_INLINE void operator delete[](void* memory) noexcept { std::free(memory); }
-WEFT_NO_INLINE void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
-WEFT_NO_INLINE void operator delete[](void* memory, std::size_t) noexcept { std::free(memory); }
 
 namespace {
 
 using namespace weft;
-using namespace weft_test;
+using namespace weft_tests;
 
 static_assert(LogitsProcessor<LogitsChain>);
 

@@ -9,7 +9,7 @@
 namespace {
 
 using namespace weft;
-using namespace weft_test;
+using namespace weft_tests;
 
 TEST(SampleGreedy, TakesTheLargest) {
   EXPECT_EQ(sample_greedy(std::vector<float>{0.1f, 0.7f, 0.2f}), 1);

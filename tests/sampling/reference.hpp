@@ -16,7 +16,7 @@
 #include <weft/core/token_id.hpp>
 #include <weft/cpu/sampling.hpp>
 
-namespace weft_test {
+namespace weft_tests {
 
 inline constexpr float infinity = std::numeric_limits<float>::infinity();
 inline constexpr float not_a_number = std::numeric_limits<float>::quiet_NaN();
@@ -148,4 +148,4 @@ std::string message_of(F&& f) {
   return "nothing was thrown";
 }
 
-}  // namespace weft_test
+}  // namespace weft_tests

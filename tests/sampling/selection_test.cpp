@@ -12,7 +12,7 @@
 namespace {
 
 using namespace weft;
-using namespace weft_test;
+using namespace weft_tests;
 
 TEST(OrderKey, GrowsWithTheValue) {
   constexpr float tiny = std::numeric_limits<float>::denorm_min();

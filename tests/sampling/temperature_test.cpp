@@ -9,7 +9,7 @@
 namespace {
 
 using namespace weft;
-using namespace weft_test;
+using namespace weft_tests;
 
 static_assert(LogitsProcessor<Temperature>);
 

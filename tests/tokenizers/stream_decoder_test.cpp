@@ -2,10 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include <atomic>
 #include <cstddef>
-#include <cstdlib>
-#include <new>
 #include <random>
 #include <string>
 #include <string_view>
@@ -13,22 +10,7 @@
 
 #include <weft/core/error.hpp>
 
-namespace {
-std::atomic<std::size_t> allocations{0};
-}
-
-// Not inlined, or the compiler sees malloc and free where it expects new and delete.
-[[gnu::noinline]] void* operator new(std::size_t bytes) {
-  ++allocations;
-  if (void* memory = std::malloc(bytes ? bytes : 1)) return memory;
-  throw std::bad_alloc();
-}
-[[gnu::noinline]] void* operator new(std::size_t bytes, const std::nothrow_t&) noexcept {
-  ++allocations;
-  return std::malloc(bytes ? bytes : 1);
-}
-[[gnu::noinline]] void operator delete(void* memory) noexcept { std::free(memory); }
-[[gnu::noinline]] void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
+#include "../allocations.hpp"
 
 namespace {
 
@@ -120,10 +102,10 @@ TEST(StreamDecoder, AllocatesNothingOnceWarm) {
   const Pieces tokenizer({"\xF0", "\x9F", "\x98", "\x80", " word", std::string(1000, 'x')});
   weft::StreamDecoder stream(tokenizer);
   std::size_t bytes = stream.push(5).size();
-  const std::size_t before = allocations;
+  const std::size_t before = weft_tests::allocations;
   for (int i = 0; i < 10000; ++i) bytes += stream.push(i % 6).size();
   bytes += stream.finish().size();
-  EXPECT_EQ(allocations, before);
+  EXPECT_EQ(weft_tests::allocations, before);
   EXPECT_GT(bytes, std::size_t{1000000});
 }
 

@@ -3,7 +3,8 @@
 #include <atomic>
 #include <cstddef>
 
-// Counts what a test program allocates, on all its threads: allocations_test.cpp replaces the global operator new.
+// Counts what a test program allocates, on all its threads: allocations.cpp, which is in all of
+// them, replaces the global operator new.
 
 namespace weft_tests {
 

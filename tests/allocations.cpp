@@ -1,12 +1,9 @@
+#include "allocations.hpp"
+
 #include <cstdlib>
-#include <memory>
 #include <new>
 
-#include <gtest/gtest.h>
-
 #include <weft/core/config.hpp>
-
-#include "allocations.hpp"
 
 namespace {
 
@@ -48,18 +45,3 @@ WEFT_NO_INLINE void operator delete(void* memory, std::align_val_t) noexcept { s
 WEFT_NO_INLINE void operator delete[](void* memory, std::align_val_t) noexcept { std::free(memory); }
 WEFT_NO_INLINE void operator delete(void* memory, std::size_t, std::align_val_t) noexcept { std::free(memory); }
 WEFT_NO_INLINE void operator delete[](void* memory, std::size_t, std::align_val_t) noexcept { std::free(memory); }
-
-namespace {
-
-TEST(Allocations, AreCounted) {
-  struct alignas(128) Wide {
-    std::byte bytes[128];
-  };
-  const std::size_t before = weft_tests::allocations.load(), bytes = weft_tests::allocated_bytes.load();
-  const auto one = std::make_unique<Wide>();
-  const auto some = std::make_unique<int[]>(100);
-  EXPECT_EQ(weft_tests::allocations.load() - before, 2u);
-  EXPECT_EQ(weft_tests::allocated_bytes.load() - bytes, sizeof(Wide) + 100 * sizeof(int));
-}
-
-}  // namespace
