@@ -1,7 +1,9 @@
 #pragma once
 
-// Everything of weft but the CUDA backend. Programs that want tensors and operations alone include weft/core, weft/ops
-// and weft/sampling headers instead and link weft::ops.
+// What programs call of weft, but for the CUDA backend. Programs that want tensors and operations alone include
+// weft/core, weft/ops and weft/sampling headers instead and link weft::ops; the parts that these are made of (readers
+// of single formats, steps of tokenizers, layers, what describes a family of models in models/arch) are headers of
+// their own.
 
 #include <weft/core/any_tensor.hpp>
 #include <weft/core/config.hpp>
@@ -23,51 +25,18 @@
 #include <weft/cpu/context.hpp>
 #include <weft/formats/checkpoint.hpp>
 #include <weft/formats/gguf.hpp>
-#include <weft/formats/gguf_config.hpp>
-#include <weft/formats/gguf_split.hpp>
 #include <weft/formats/gguf_value.hpp>
 #include <weft/formats/gguf_writer.hpp>
 #include <weft/formats/json.hpp>
-#include <weft/formats/json_text.hpp>
 #include <weft/formats/json_value.hpp>
-#include <weft/formats/meta_checkpoint.hpp>
-#include <weft/formats/pickle.hpp>
-#include <weft/formats/pickle_value.hpp>
-#include <weft/formats/pytorch.hpp>
-#include <weft/formats/quantized/awq.hpp>
-#include <weft/formats/quantized/bitsandbytes.hpp>
-#include <weft/formats/quantized/compressed_tensors.hpp>
-#include <weft/formats/quantized/fp8.hpp>
-#include <weft/formats/quantized/gptq.hpp>
-#include <weft/formats/quantized/quantized_matrix.hpp>
-#include <weft/formats/quantized/quantized_weights.hpp>
-#include <weft/formats/quantized/scaled_matrix.hpp>
-#include <weft/formats/quantized/stored_tensors.hpp>
 #include <weft/formats/safetensors.hpp>
-#include <weft/formats/sentencepiece_model.hpp>
-#include <weft/formats/utf8.hpp>
 #include <weft/formats/weights_file.hpp>
-#include <weft/formats/zip.hpp>
 #include <weft/generation/generator.hpp>
 #include <weft/generation/seq2seq_generator.hpp>
 #include <weft/generation/stop.hpp>
-#include <weft/layers/adapted_rows.hpp>
-#include <weft/layers/attention_block.hpp>
-#include <weft/layers/bottleneck_block.hpp>
-#include <weft/layers/cross_attention.hpp>
-#include <weft/layers/encoder_block.hpp>
-#include <weft/layers/mlp.hpp>
-#include <weft/layers/moe.hpp>
-#include <weft/layers/norm.hpp>
-#include <weft/layers/tap.hpp>
-#include <weft/layers/transformer_block.hpp>
 #include <weft/metrics/perplexity.hpp>
 #include <weft/models/adapter.hpp>
-#include <weft/models/adapter_builder.hpp>
-#include <weft/models/adapter_config.hpp>
 #include <weft/models/any_model.hpp>
-#include <weft/models/arch/common.hpp>
-#include <weft/models/arch/llama.hpp>
 #include <weft/models/architecture.hpp>
 #include <weft/models/batch.hpp>
 #include <weft/models/causal_lm.hpp>
@@ -79,7 +48,6 @@
 #include <weft/models/encoder_config.hpp>
 #include <weft/models/encoder_heads.hpp>
 #include <weft/models/encoder_pass.hpp>
-#include <weft/models/encoder_registry.hpp>
 #include <weft/models/encoder_weights.hpp>
 #include <weft/models/export_gguf.hpp>
 #include <weft/models/generation_config.hpp>
@@ -91,26 +59,18 @@
 #include <weft/models/load_options.hpp>
 #include <weft/models/load_seq2seq.hpp>
 #include <weft/models/load_vision.hpp>
-#include <weft/models/low_rank_panels.hpp>
 #include <weft/models/merge_adapter.hpp>
-#include <weft/models/paired_rows.hpp>
-#include <weft/models/peft_adapter.hpp>
 #include <weft/models/plan.hpp>
-#include <weft/models/registry.hpp>
 #include <weft/models/save_pretrained.hpp>
 #include <weft/models/sentence_embedding.hpp>
 #include <weft/models/seq2seq.hpp>
-#include <weft/models/seq2seq_registry.hpp>
 #include <weft/models/seq2seq_weights.hpp>
 #include <weft/models/session.hpp>
 #include <weft/models/source_encoder.hpp>
-#include <weft/models/tensor_table.hpp>
 #include <weft/models/text_pass.hpp>
-#include <weft/models/tower.hpp>
 #include <weft/models/vision.hpp>
 #include <weft/models/vision_config.hpp>
 #include <weft/models/vision_pass.hpp>
-#include <weft/models/vision_registry.hpp>
 #include <weft/models/vision_weights.hpp>
 #include <weft/ops/activation.hpp>
 #include <weft/ops/alibi.hpp>
@@ -147,36 +107,7 @@
 #include <weft/sampling/top_k.hpp>
 #include <weft/sampling/top_p.hpp>
 #include <weft/sampling/weights.hpp>
-#include <weft/tokenizers/added_token_finder.hpp>
-#include <weft/tokenizers/added_tokens.hpp>
-#include <weft/tokenizers/aligned_text.hpp>
-#include <weft/tokenizers/bpe.hpp>
-#include <weft/tokenizers/byte_level.hpp>
-#include <weft/tokenizers/byte_level_recipes.hpp>
-#include <weft/tokenizers/decoder.hpp>
 #include <weft/tokenizers/encoding.hpp>
-#include <weft/tokenizers/gguf_tokenizer.hpp>
-#include <weft/tokenizers/gguf_vocabulary_files.hpp>
 #include <weft/tokenizers/load_tokenizer.hpp>
-#include <weft/tokenizers/normalizer.hpp>
-#include <weft/tokenizers/piece_vocabulary.hpp>
-#include <weft/tokenizers/piece_vocabulary_files.hpp>
-#include <weft/tokenizers/pipeline_tokenizer.hpp>
-#include <weft/tokenizers/post_processor.hpp>
-#include <weft/tokenizers/precompiled_charsmap.hpp>
-#include <weft/tokenizers/pretokenizer.hpp>
-#include <weft/tokenizers/regex.hpp>
-#include <weft/tokenizers/regex_syntax.hpp>
-#include <weft/tokenizers/sentencepiece.hpp>
 #include <weft/tokenizers/stream_decoder.hpp>
-#include <weft/tokenizers/subword_model.hpp>
 #include <weft/tokenizers/tokenizer.hpp>
-#include <weft/tokenizers/tokenizer_config.hpp>
-#include <weft/tokenizers/tokenizer_json.hpp>
-#include <weft/tokenizers/tokenizer_json_steps.hpp>
-#include <weft/tokenizers/trie.hpp>
-#include <weft/tokenizers/unicode.hpp>
-#include <weft/tokenizers/unigram.hpp>
-#include <weft/tokenizers/vocabulary.hpp>
-#include <weft/tokenizers/vocabulary_files.hpp>
-#include <weft/tokenizers/wordpiece.hpp>

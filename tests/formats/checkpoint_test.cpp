@@ -10,6 +10,8 @@
 #include <utility>
 #include <vector>
 
+#include <weft/formats/safetensors.hpp>
+
 #include "pickle_writer.hpp"
 #include "temporary_directory.hpp"
 

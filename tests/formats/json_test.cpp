@@ -12,6 +12,8 @@
 #include <utility>
 #include <vector>
 
+#include <weft/formats/utf8.hpp>
+
 #include "temporary_directory.hpp"
 
 namespace {

@@ -7,6 +7,13 @@
 #include <string>
 #include <variant>
 
+#include <weft/models/encoder_registry.hpp>
+#include <weft/models/load.hpp>
+#include <weft/models/load_encoder.hpp>
+#include <weft/models/registry.hpp>
+#include <weft/models/seq2seq_registry.hpp>
+#include <weft/models/vision_registry.hpp>
+
 #include "encoder_fixtures.hpp"
 
 namespace {

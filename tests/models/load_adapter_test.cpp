@@ -12,6 +12,8 @@
 #include <weft/formats/gguf_writer.hpp>
 #include <weft/models/export_gguf.hpp>
 #include <weft/models/merge_adapter.hpp>
+#include <weft/models/weight_loader.hpp>
+#include <weft/ops/quantize.hpp>
 
 #include "adapter_fixtures.hpp"
 

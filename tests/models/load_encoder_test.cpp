@@ -8,6 +8,8 @@
 #include <string>
 #include <vector>
 
+#include <weft/models/arch/bert.hpp>
+
 #include "encoder_fixtures.hpp"
 
 namespace {

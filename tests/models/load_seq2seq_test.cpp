@@ -7,6 +7,8 @@
 #include <string>
 #include <vector>
 
+#include <weft/models/arch/bart.hpp>
+
 #include "seq2seq_fixtures.hpp"
 
 namespace {

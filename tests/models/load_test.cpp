@@ -8,6 +8,7 @@
 #include <stop_token>
 #include <vector>
 
+#include <weft/models/arch/llama.hpp>
 #include <weft/sampling/chain.hpp>
 
 #include "fixtures.hpp"

@@ -8,6 +8,9 @@
 #include <string_view>
 #include <vector>
 
+#include <weft/models/arch/siglip.hpp>
+#include <weft/models/vision_registry.hpp>
+
 #include "vision_fixtures.hpp"
 
 namespace {

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include <weft/models/batch.hpp>
+#include <weft/models/registry.hpp>
 
 #include "../allocations.hpp"
 #include "adapter_fixtures.hpp"

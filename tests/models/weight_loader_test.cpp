@@ -5,6 +5,8 @@
 
 #include <numeric>
 
+#include <weft/formats/safetensors.hpp>
+
 #include "../formats/temporary_directory.hpp"
 
 // Tables of a made-up kind of model, over checkpoints whose elements count up from 0; what load_causal_lm() does with

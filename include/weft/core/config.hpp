@@ -15,9 +15,15 @@
 #define WEFT_ASSERT(condition) static_cast<void>(0)
 #endif
 
-// WEFT_EXTERN_KERNELS=1, for a whole program: kernels are compiled in one of its files, see cpu/define_kernels.hpp.
-#ifndef WEFT_EXTERN_KERNELS
-#define WEFT_EXTERN_KERNELS 0
+// WEFT_SEPARATE_COMPILATION=1, for a whole program: what the *.inl files define is compiled in one of its files alone,
+// see weft/define.hpp.
+#ifndef WEFT_SEPARATE_COMPILATION
+#define WEFT_SEPARATE_COMPILATION 0
+#endif
+#if WEFT_SEPARATE_COMPILATION
+#define WEFT_INLINE
+#else
+#define WEFT_INLINE inline
 #endif
 
 #if defined(__GNUC__) || defined(__clang__)

@@ -23,6 +23,7 @@
 #include <weft/core/source.hpp>
 #include <weft/formats/json.hpp>
 #include <weft/formats/json_text.hpp>
+#include <weft/formats/utf8.hpp>
 #include <weft/formats/weights_file.hpp>
 
 namespace weft::inline v0 {

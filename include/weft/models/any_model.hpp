@@ -1,17 +1,15 @@
 #pragma once
 
-#include <array>
-#include <cstddef>
 #include <filesystem>
-#include <optional>
 #include <string>
 #include <variant>
 
-#include <weft/formats/checkpoint.hpp>
-#include <weft/models/load.hpp>
-#include <weft/models/load_encoder.hpp>
-#include <weft/models/load_seq2seq.hpp>
-#include <weft/models/load_vision.hpp>
+#include <weft/core/config.hpp>
+#include <weft/models/causal_lm.hpp>
+#include <weft/models/encoder.hpp>
+#include <weft/models/load_options.hpp>
+#include <weft/models/seq2seq.hpp>
+#include <weft/models/vision.hpp>
 
 namespace weft::inline v0 {
 
@@ -22,24 +20,13 @@ using AnyModel = std::variant<CausalLM, Encoder, Seq2Seq, VisionModel>;
 /// Loads what a checkpoint holds, going by the model_type of its config.json: a Hugging Face directory as downloaded,
 /// one of sentence-transformers, or a GGUF file. Options and what is thrown are those of load_causal_lm(), which is the
 /// one to use where the kind is known; UnsupportedError for an unknown model_type lists those of all kinds.
-inline AnyModel load(const std::filesystem::path& path, const LoadOptions& options = {}) {
-  const std::optional<SentenceModules> modules = read_sentence_modules(path);
-  const Json config = Checkpoint::open(modules ? modules->transformer : path).config();
-  const Json& type = config.at("model_type");
-  std::string known;
-  const auto is_among = [&]<class A, std::size_t n>(const std::array<const A*, n>& architectures) {
-    return detail::find_in<A>(architectures, type.as_string(), known) != nullptr;
-  };
-  if (is_among(decoder_architectures)) return load_causal_lm(path, options);
-  if (is_among(encoder_architectures)) return load_encoder(path, options);
-  if (is_among(seq2seq_architectures)) return load_seq2seq(path, options);
-  if (is_among(vision_architectures)) return load_vision(path, options);
-  detail::unknown_model_type(type, known);
-}
+AnyModel load(const std::filesystem::path& path, const LoadOptions& options = {});
 
 /// CausalLM::describe() and so on, of whatever it is.
-inline std::string describe(const AnyModel& model) {
-  return std::visit([](const auto& one) { return one.describe(); }, model);
-}
+std::string describe(const AnyModel& model);
 
 }  // namespace weft::inline v0
+
+#if !WEFT_SEPARATE_COMPILATION
+#include <weft/models/any_model.inl>
+#endif

@@ -2,47 +2,27 @@
 
 #include <filesystem>
 #include <span>
-#include <string>
-#include <utility>
 
-#include <weft/formats/checkpoint.hpp>
+#include <weft/core/config.hpp>
 #include <weft/models/load_options.hpp>
 #include <weft/models/vision.hpp>
-#include <weft/models/vision_registry.hpp>
-#include <weft/models/weight_loader.hpp>
-#include <weft/tokenizers/load_tokenizer.hpp>
+#include <weft/models/vision_weights.hpp>
 
 namespace weft::inline v0 {
 
 /// Loads a model of images with what its checkpoint has beside the image tower: a classifier, a projection, a text
 /// tower. path: a Hugging Face directory as downloaded. Options and what is thrown are those of load_causal_lm(), and
 /// what load_image_processor() throws. architectures: the caller's own families, looked up first.
-inline VisionModel load_vision(const std::filesystem::path& path, const LoadOptions& options = {},
-                               std::span<const VisionArchitecture* const> architectures = {}) {
-  const Checkpoint checkpoint = Checkpoint::open(path);
-  const VisionArchitecture& architecture = find_vision(checkpoint.config(), architectures);
-  ConfigReader reader(checkpoint.config());
-  VisionModel::Parts parts{.model_type = std::string(architecture.model_type),
-                           .source = path.string(),
-                           .config = architecture.read_config(reader)};
-  reader.finish(architecture.ignored_keys);
-  parts.image_processor = load_image_processor(checkpoint.directory(), architecture.model_type);
-  if (options.tokenizer && parts.config.has_text()) parts.tokenizer = load_tokenizer(checkpoint);
-  parts.executor = detail::executor_of(options);
-  parts.compute = options.compute;
-  if (options.kernels) parts.kernels = options.kernels;
-  const cpu::Context ctx{.kernels = parts.kernels, .executor = parts.executor.get()};
-  parts.weights = detail::WeightLoader(checkpoint, architecture, parts.config, options, ctx).load();
-  return VisionModel(std::move(parts));
-}
+VisionModel load_vision(const std::filesystem::path& path, const LoadOptions& options = {},
+                        std::span<const VisionArchitecture* const> architectures = {});
 
 /// The same for a model of images and texts (CLIP, SigLIP): throws UnsupportedError where the checkpoint has no text
 /// tower.
-inline VisionModel load_vision_text(const std::filesystem::path& path, const LoadOptions& options = {},
-                                    std::span<const VisionArchitecture* const> architectures = {}) {
-  VisionModel model = load_vision(path, options, architectures);
-  if (!model.config().has_text()) raise<UnsupportedError>(path.string(), ": the checkpoint has no text tower");
-  return model;
-}
+VisionModel load_vision_text(const std::filesystem::path& path, const LoadOptions& options = {},
+                             std::span<const VisionArchitecture* const> architectures = {});
 
 }  // namespace weft::inline v0
+
+#if !WEFT_SEPARATE_COMPILATION
+#include <weft/models/load_vision.inl>
+#endif

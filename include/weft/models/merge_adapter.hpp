@@ -1,108 +1,25 @@
 #pragma once
 
-#include <cmath>
-#include <cstddef>
-#include <cstring>
-#include <span>
-#include <utility>
-#include <vector>
-
-#include <weft/core/error.hpp>
+#include <weft/core/config.hpp>
 #include <weft/models/adapter.hpp>
-#include <weft/models/low_rank_panels.hpp>
-#include <weft/quant/quantize.hpp>
+#include <weft/models/causal_lm.hpp>
 
 namespace weft::inline v0 {
-
-namespace detail {
-
-/// gain * (weight + scale * BA) in the type and layout of `weight`; gain: of its rows, of a table of its columns, or
-/// none.
-inline AnyTensor merged_matrix(const AnyTensor& weight, const Adapter::Matrix& change, float scale,
-                               const cpu::Context& ctx) {
-  const Tensor<float, 1> gain = change.magnitude.length.empty() ? Tensor<float, 1>() : change.magnitude.gain(scale);
-  const std::size_t k = weight.extent(1);
-  const std::size_t row_bytes = bytes_of(weight.dtype(), k);
-  const std::size_t panel_bytes = (row_bytes + 3) / 4 * 4 * panel_rows;
-  return AnyTensor::make(
-      weight.dtype(), weight.shape(),
-      [&](std::span<std::byte> bytes) {
-        for_each_low_rank_panel(
-            weight, change, ctx, [&](std::size_t begin, TensorView<float, 2> rows, TensorView<float, 2> added) {
-              std::vector<std::byte> encoded(panel_rows * row_bytes);
-              const bool in_rows = weight.layout() == Layout::rows;
-              std::byte* to = in_rows ? bytes.data() + begin * row_bytes : encoded.data();
-              for (std::size_t r = 0; r < rows.extent(0); ++r) {
-                for (std::size_t i = 0; i < k; ++i) {
-                  const float factor = gain.empty() ? 1.f : gain(change.table ? i : begin + r);
-                  rows(r, i) = factor * (rows(r, i) + scale * added(r, i));
-                }
-                quantize_row(weight.dtype(), &rows(r, 0), k, to + r * row_bytes);
-              }
-              if (!in_rows)
-                interleave_panel(*ctx.kernels, weight.dtype(), k, to, rows.extent(0),
-                                 reinterpret_cast<std::uint32_t*>(bytes.data() + begin / panel_rows * panel_bytes));
-            });
-      },
-      weight.layout());
-}
-
-/// The biases of a product after those of its second low-rank matrix, scaled.
-inline void merge_bias(const Adapter& adapter, const Adapter::Matrix& change, float scale, DecoderWeights& weights) {
-  if (change.bias.empty()) return;
-  if (!change.bias_slot)
-    raise<UnsupportedError>(adapter.source(), ": lora_bias cannot be merged into a layer that has no bias");
-  Tensor<float, 1>& bias = change.bias_slot(weights, change.index);
-  if (bias.empty()) bias = Tensor<float, 1>({change.bias.size()});
-  for (std::size_t i = 0; i < bias.size(); ++i) bias(i) += scale * change.bias(i);
-}
-
-inline void check_merge(const char* what, const CausalLM& model, const Adapter& adapter, float scale) {
-  if (&adapter.model().weights() != &model.weights())
-    raise<ConfigError>(what, ": ", adapter.source(), " was loaded for another model");
-  if (!std::isfinite(scale)) raise<ConfigError>(what, ": the scale of ", adapter.source(), " is not a number");
-}
-
-inline cpu::Context context_of(const CausalLM& model) {
-  return {.kernels = &model.kernels(), .executor = &model.executor()};
-}
-
-}  // namespace detail
 
 /// A model that computes what `model` does with the adapter: W + scale * BA, scaled by rows where the adapter has
 /// magnitudes (DoRA), and what the adapter replaces. Matrices keep their type, to which sums are rounded: of block
 /// formats as quantize_row() says. All other weights are shared with `model`, which stays as it is: who merges to try
 /// goes back to it. Throws ConfigError for an adapter of another model and for a scale that is not finite,
 /// UnsupportedError for a bias that the model has no place for, std::bad_alloc.
-inline CausalLM merge(const CausalLM& model, const Adapter& adapter, float scale = 1.f) {
-  detail::check_merge("merge", model, adapter, scale);
-  CausalLM::Parts parts = model.parts();
-  for (const Adapter::Matrix& m : adapter.matrices()) {
-    AnyTensor& weight = m.slot(parts.weights, m.index);
-    if (m.replaced) weight = m.replaced;
-    if (!m.a) continue;
-    weight = detail::merged_matrix(weight, m, scale * m.scale, detail::context_of(model));
-    detail::merge_bias(adapter, m, scale * m.scale, parts.weights);
-  }
-  for (const Adapter::Vector& v : adapter.vectors()) v.slot(parts.weights, v.index) = v.replaced;
-  const auto changed = [&](const AnyTensor DecoderWeights::*matrix) {
-    return (parts.weights.*matrix).bytes().data() != (model.weights().*matrix).bytes().data();
-  };
-  if (changed(&DecoderWeights::embedding) || changed(&DecoderWeights::output)) parts.config.tied_embeddings = false;
-  return CausalLM(std::move(parts));
-}
+CausalLM merge(const CausalLM& model, const Adapter& adapter, float scale = 1.f);
 
 /// A model from which an adapter is taken out that was merged into its checkpoint: W - scale * BA, rounded as merge()
 /// does. `adapter` was loaded for `model`, the merged one. Throws what merge() throws, and UnsupportedError for what
 /// merging loses: the weights that an adapter replaces, and the lengths of the rows that DoRA scales.
-inline CausalLM unmerge(const CausalLM& model, const Adapter& adapter, float scale = 1.f) {
-  detail::check_merge("unmerge", model, adapter, scale);
-  bool lost = !adapter.vectors().empty();
-  for (const Adapter::Matrix& m : adapter.matrices()) lost = lost || m.replaced || !m.magnitude.length.empty();
-  if (lost)
-    raise<UnsupportedError>("unmerge: ", adapter.source(),
-                            " replaces weights or scales them by magnitudes, which merging does not keep");
-  return merge(model, adapter, -scale);
-}
+CausalLM unmerge(const CausalLM& model, const Adapter& adapter, float scale = 1.f);
 
 }  // namespace weft::inline v0
+
+#if !WEFT_SEPARATE_COMPILATION
+#include <weft/models/merge_adapter.inl>
+#endif

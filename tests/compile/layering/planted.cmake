@@ -12,12 +12,14 @@ function(write_clean_tree)
   file(WRITE "${room}/weft/ops/softmax.hpp"
        "${frame}// never printf() here, no using namespace\n#include <weft/core/tensor.hpp>\n${body}"
        "inline const char* text = \"std::cout abort()\";\n")
-  file(WRITE "${room}/weft/formats/json.hpp" "${frame}#include <nlohmann/json.hpp>\n${body}")
+  file(WRITE "${room}/weft/formats/json.inl" "${frame}#include <nlohmann/json.hpp>\n${body}")
+  file(WRITE "${room}/weft/formats/json.hpp" "${frame}#include <weft/formats/json.inl>\n${body}")
   file(WRITE "${room}/weft/models/arch/llama.hpp" "${frame}#include <weft/ops/softmax.hpp>\n${body}")
   file(WRITE "${room}/weft/cuda/ops/softmax.cuh" "${frame}#include <weft/ops/softmax.hpp>\n${body}")
   file(WRITE "${room}/weft/cpu/row.inl" "inline void row() {}\n")
   file(WRITE "${room}/weft/cpu/generic.hpp" "${frame}#include <weft/cpu/row.inl>\n${body}")
   file(WRITE "${room}/weft/weft.hpp" "${frame}#include <weft/models/arch/llama.hpp>\n")
+  file(WRITE "${room}/weft/define.hpp" "${frame}#include <weft/formats/json.inl>\n")
 endfunction()
 
 function(run_checker expected)
