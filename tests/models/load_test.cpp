@@ -614,6 +614,11 @@ TEST(BadConfig, SizesThatAreNone) {
       expect_config_error<ConfigError>(key, value, "the key \"" + std::string(key) + "\" is missing");
 }
 
+TEST(BadConfig, MoreHeadsThanAnyModelHas) {
+  expect_config_error<UnsupportedError>("num_attention_heads", 1 << 30,
+                                        "num_attention_heads 1073741824, at most 65536 are supported");
+}
+
 TEST(BadConfig, SizesThatDoNotDivide) {
   expect_config_error<ConfigError>("num_key_value_heads", 3,
                                    "num_attention_heads 4 is not a multiple of num_key_value_heads 3");

@@ -114,7 +114,9 @@ struct SizeKeys {
   std::string_view context = "max_position_embeddings";
 };
 
-/// The sizes that all decoders have. Throws ConfigError where they are missing or contradict each other.
+/// The sizes that all decoders have. Throws ConfigError where they are missing or contradict each other,
+/// UnsupportedError for more heads than any model has: what is made for each must not fill the memory before a tensor
+/// shows the number to be wrong.
 inline DecoderConfig read_sizes(ConfigReader& config, const SizeKeys& keys = {}) {
   DecoderConfig c;
   c.vocab = config.positive("vocab_size");
@@ -122,6 +124,10 @@ inline DecoderConfig read_sizes(ConfigReader& config, const SizeKeys& keys = {})
   c.intermediate = keys.intermediate.empty() ? 0 : config.positive(keys.intermediate);
   c.layers = config.positive(keys.layers);
   c.heads = config.positive(keys.heads);
+  constexpr std::size_t most_heads = 65536;
+  if (c.heads > most_heads)
+    raise<UnsupportedError>(config.object().location(), ": ", keys.heads, " ", c.heads, ", at most ", most_heads,
+                            " are supported");
   c.kv_heads = keys.kv_heads.empty() ? c.heads : config.positive_or(keys.kv_heads, c.heads);
   c.context = keys.context.empty() ? 2048 : config.positive_or(keys.context, 2048);
   if (!config.optional("head_dim") && c.hidden % c.heads != 0)
