@@ -50,7 +50,12 @@ measure() {
   fi
   local begin=$EPOCHREALTIME
   local said
-  said=$("${command[@]}" 2>/dev/null) || { echo nan; return; }
+  # Some batched benches print their table where they print their log.
+  if [ "$kind" = batch ] && [ "$engine" != weft ]; then
+    said=$("${command[@]}" 2>&1) || { echo nan; return; }
+  else
+    said=$("${command[@]}" 2>/dev/null) || { echo nan; return; }
+  fi
   if [ "$kind" = first ]; then
     awk -v begin="$begin" -v end="$EPOCHREALTIME" 'BEGIN { print 1 / (end - begin) }'
   elif [ "$engine" = weft ]; then
