@@ -61,23 +61,22 @@ class VisionModel {
   }
 
   /// Numbers of weights.
-  std::size_t parameters() const {
-    std::size_t count = 0;
-    for_each_weight(weights(), [&](const auto& weight) { count += weight.size(); });
-    return count;
-  }
+  std::size_t parameters() const { return detail::count_parameters(weights()); }
+  /// Matrices and vectors of weights.
+  std::size_t tensors() const { return detail::count_tensors(weights()); }
+  /// Bytes of all weights as they lie in memory or in mapped files.
+  std::size_t weight_bytes() const { return detail::count_bytes(weights()); }
 
-  /// A few lines of text: family, sizes, number of parameters.
+  /// A few lines of text: family, numbers of parameters and tensors, memory, sizes of both towers.
   std::string describe() const {
     const VisionConfig& c = config();
     const auto tower = [](const char* kind, const TowerConfig& t) {
       return detail::concat("  ", kind, " layers ", t.layers, ", hidden ", t.hidden, ", intermediate ", t.intermediate,
                             ", heads ", t.heads, ", head_dim ", t.head_dim);
     };
-    std::string text = detail::concat(source(), ": ", model_type(), ", ", parameters(), " parameters (",
-                                      name(weights().patches.weight.dtype()), ")\n", tower("image", c.image),
-                                      ", images ", c.channels, " x ", c.image_height, " x ", c.image_width,
-                                      ", patches ", c.patch_height, " x ", c.patch_width, "\n");
+    std::string text = detail::concat(detail::describe_weights(*this, source(), weights().patches.weight.dtype()),
+                                      tower("image", c.image), ", images ", c.channels, " x ", c.image_height, " x ",
+                                      c.image_width, ", patches ", c.patch_height, " x ", c.patch_width, "\n");
     if (c.has_text())
       text += detail::concat(tower("text", c.text), ", vocab ", c.vocab, ", context ", c.context, ", projection ",
                              c.projection, "\n");
