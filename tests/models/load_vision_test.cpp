@@ -58,6 +58,19 @@ TEST(LoadVision, CountsTensorsAndBytes) {
   }
 }
 
+TEST(LoadVision, ATowerForTextsAlone) {
+  const VisionModel model = load_vision_text(vision_fixture("clip-text"), {.threads = 1});
+  EXPECT_EQ(model.model_type(), "clip_text_model");
+  EXPECT_FALSE(model.config().has_images());
+  EXPECT_EQ(model.config().projection, model.config().text.hidden);
+  const std::string text = model.describe();
+  EXPECT_THAT(text, StartsWith(model.source() + ": clip_text_model, "));
+  EXPECT_EQ(text.substr(text.find('\n') + 1, text.find("  kernels") - text.find('\n') - 1),
+            "  text layers 2, hidden 20, intermediate 32, heads 2, head_dim 10, vocab 64, context 10, projection 20\n");
+  EXPECT_EQ(message_of<UnsupportedError>([] { load_vision_text(vision_fixture("clip-vision"), {.threads = 1}); }),
+            vision_fixture("clip-vision").string() + ": the checkpoint has no text tower");
+}
+
 TEST(LoadVision, SaysThatThereIsNoImageProcessor) {
   const VisionModel model = load_vision(vision_fixture("vit-pooler"), {.threads = 1});
   EXPECT_FALSE(model.has_image_processor());
@@ -104,12 +117,12 @@ TEST(OlderVision, BuffersAmongTheTensors) {
   });
 }
 
-// SiglipVisionModel and CLIPVisionModel of transformers 4.
+// SiglipVisionModel, CLIPTextModel and so on of transformers 4.
 TEST(OlderVision, TowersWithAPrefix) {
-  for (const char* name : {"clip-vision", "siglip-vision"})
-    expect_the_same(name, [](const VisionCopy& copy) {
-      copy.edit_tensors([](DirectoryCopy::Tensors& tensors) {
-        for (auto& [key, tensor] : tensors) key = "vision_model." + key;
+  for (const std::string name : {"clip-vision", "siglip-vision", "clip-text", "siglip-text"})
+    expect_the_same(name, [&](const VisionCopy& copy) {
+      copy.edit_tensors([&](DirectoryCopy::Tensors& tensors) {
+        for (auto& [key, tensor] : tensors) key = (name.ends_with("text") ? "text_model." : "vision_model.") + key;
       });
     });
 }

@@ -14,7 +14,8 @@
 
 namespace weft::inline v0 {
 
-/// A loaded model that sees images, with the classifier or the text tower of its checkpoint: immutable, shared freely
+/// A loaded model that sees images, with the classifier or the text tower of its checkpoint, or that text tower alone:
+/// immutable, shared freely
 /// between threads, cheap to copy (copies share the weights). What changes while it runs lives in a VisionPass and a
 /// TextPass.
 class VisionModel {
@@ -74,9 +75,11 @@ class VisionModel {
       return detail::concat("  ", kind, " layers ", t.layers, ", hidden ", t.hidden, ", intermediate ", t.intermediate,
                             ", heads ", t.heads, ", head_dim ", t.head_dim);
     };
-    std::string text = detail::concat(detail::describe_weights(*this, source(), weights().patches.weight.dtype()),
-                                      tower("image", c.image), ", images ", c.channels, " x ", c.image_height, " x ",
-                                      c.image_width, ", patches ", c.patch_height, " x ", c.patch_width, "\n");
+    const AnyTensor& matrix = c.has_images() ? weights().patches.weight : weights().words;
+    std::string text = detail::describe_weights(*this, source(), matrix.dtype());
+    if (c.has_images())
+      text += detail::concat(tower("image", c.image), ", images ", c.channels, " x ", c.image_height, " x ",
+                             c.image_width, ", patches ", c.patch_height, " x ", c.patch_width, "\n");
     if (c.has_text())
       text += detail::concat(tower("text", c.text), ", vocab ", c.vocab, ", context ", c.context, ", projection ",
                              c.projection, "\n");
