@@ -9,11 +9,16 @@
 #include <cstdint>
 #include <vector>
 
+#include <weft/core/config.hpp>
 #include <weft/core/dtype.hpp>
 #include <weft/core/executor.hpp>
 #include <weft/core/memory.hpp>
 #include <weft/core/thread_pool.hpp>
 #include <weft/cpu/dispatch.hpp>
+
+#if WEFT_X86_64
+#include <immintrin.h>
+#endif
 
 namespace bench {
 

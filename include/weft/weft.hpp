@@ -78,6 +78,7 @@
 #include <weft/ops/elementwise.hpp>
 #include <weft/ops/embedding.hpp>
 #include <weft/ops/index.hpp>
+#include <weft/ops/interpolate.hpp>
 #include <weft/ops/join.hpp>
 #include <weft/ops/layer_norm.hpp>
 #include <weft/ops/linear.hpp>

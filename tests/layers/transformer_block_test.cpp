@@ -92,6 +92,33 @@ TEST_F(TransformerBlock, AddsBothHalvesToItsInput) {
   EXPECT_LT(max_difference(x, expected), 2e-4);
 }
 
+// Taps see what the halves give before it is scaled.
+TEST_F(TransformerBlock, ScalesWhatItAdds) {
+  std::map<std::string, Tensor<float, 2>> seen;
+  const Tap tap = [&](std::string_view name, TensorView<const float, 2> values) {
+    seen.emplace(name, values.contiguous());
+  };
+  for (const BlockForm form : {BlockForm::pre_norm, BlockForm::residual_norm, BlockForm::parallel_shared}) {
+    params.form = form;
+    params.residual_scale = 0.25f;
+    seen.clear();
+    Tensor<float, 2> y = x, other({tokens, hidden});
+    const CachedSequence sequence{.cache = cache, .begin = 0, .tokens = tokens, .position = 0};
+    DecoderLayerBuffers scratch = buffers();
+    scratch.other = other;
+    transformer_block(weights, std::span(&sequence, 1), rope, positions, params, scratch, y, &tap, "layer", {});
+    Rows sum = rows_of(x);
+    const auto add = [&](const char* half, const NormWeights& norm) {
+      for (std::size_t t = 0; t < tokens; ++t)
+        for (std::size_t i = 0; i < hidden; ++i) sum[t][i] += 0.25 * static_cast<double>(seen.at(half)(t, i));
+      if (form == BlockForm::residual_norm) sum = naive_norm(sum, norm.gain, 1e-5);
+    };
+    add("layer.self_attn", weights.attention_norm);
+    add("layer.mlp", weights.mlp_norm);
+    EXPECT_LT(max_difference(y, sum), 2e-4);
+  }
+}
+
 // x = norm(x + attention(x)), then norm(that + mlp(that)).
 TEST_F(TransformerBlock, NormalisesTheSums) {
   params.form = BlockForm::residual_norm;

@@ -20,14 +20,21 @@ TEST(DecoderConfig, ChoicesAreNeutralAtFirst) {
   EXPECT_EQ(config.rope.rotary_dim, 0u);
   EXPECT_EQ(config.query(), 0u);
   EXPECT_EQ(config.form, BlockForm::pre_norm);
-  EXPECT_EQ(config.embedding_scale, 1.f);
+  EXPECT_EQ(config.embedding_scale * config.residual_scale * config.logit_scale, 1.f);
+  EXPECT_TRUE(config.rotates(3));
   EXPECT_EQ(config.logit_soft_cap + config.attention_soft_cap + config.qkv_clip + config.norm_gain_offset, 0.f);
   EXPECT_FALSE(config.has_experts(3));
   EXPECT_EQ(config.window_of(3), 0u);
 }
 
 TEST(DecoderConfig, ChoicesByLayer) {
-  const DecoderConfig config{.window = 5, .full_attention = {false, true}, .experts = 4, .dense_layers = {true, false}};
+  const DecoderConfig config{.window = 5,
+                             .unrotated_layers = {false, true},
+                             .full_attention = {false, true},
+                             .experts = 4,
+                             .dense_layers = {true, false}};
+  EXPECT_TRUE(config.rotates(0));
+  EXPECT_FALSE(config.rotates(1));
   EXPECT_EQ(config.window_of(0), 5u);
   EXPECT_EQ(config.window_of(1), 0u);
   EXPECT_FALSE(config.has_experts(0));

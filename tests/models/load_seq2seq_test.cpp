@@ -34,11 +34,31 @@ TEST(LoadSeq2Seq, Describes) {
   EXPECT_THROW(static_cast<void>(model.tokenizer()), TokenizerError);
   EXPECT_EQ(model.generation_config().decoder_start, 47);
   EXPECT_EQ(model.describe(),
-            model.source() + ": marian, " + std::to_string(model.parameters()) + " parameters (f16)\n" +
+            model.source() + ": marian, " + std::to_string(model.parameters()) + " parameters (f16, " +
+                std::to_string(model.tensors()) + " tensors, " + std::to_string(model.weight_bytes()) + " bytes)\n" +
                 "  encoder: layers 1, hidden 24, intermediate 40, heads 3, head_dim 8, vocab 48, context 32\n"
                 "  decoder: layers 2, hidden 24, intermediate 36, heads 4, head_dim 6, vocab 50, context 32\n"
                 "  kernels " +
                 model.encoder().kernels().name + ", threads 1\n");
+}
+
+// Vectors are floats in memory, whatever they are in the file. Computed positions are no weights, but lie in memory.
+TEST(LoadSeq2Seq, CountsTensorsAndBytes) {
+  for (const std::string name : {"t5", "mt5", "bart", "marian", "marian-separate"}) {
+    const Seq2Seq model = load_seq2seq(seq2seq_fixture(name), {.load = Load::in_place, .threads = 1});
+    const SafetensorsFile file(seq2seq_fixture(name) / "model.safetensors");
+    std::size_t parameters = 0, bytes = 0;
+    for (const WeightsEntry& entry : file.entries()) {
+      const AnyTensor tensor = file.tensor(entry.name);
+      const bool vector = tensor.rank() == 1 || tensor.extent(0) == 1;
+      parameters += tensor.size();
+      bytes += vector ? tensor.size() * sizeof(float) : tensor.bytes().size();
+    }
+    if (name.starts_with("marian")) bytes += model.encoder().weights().positions.bytes().size();
+    EXPECT_EQ(model.tensors(), file.entries().size()) << name;
+    EXPECT_EQ(model.parameters(), parameters) << name;
+    EXPECT_EQ(model.weight_bytes(), bytes) << name;
+  }
 }
 
 TEST(LoadSeq2Seq, AModelWithoutItsPrefixAndWithCopiesOfTheEmbedding) {

@@ -33,11 +33,42 @@ TEST(LoadVision, TakesADirectoryAsDownloaded) {
   EXPECT_EQ(model.image_processor().params().size, (ImageSize{12, 12}));
   EXPECT_FALSE(model.has_tokenizer());
   EXPECT_THAT(message_of<TokenizerError>([&] { model.tokenizer(); }), HasSubstr("without a tokenizer"));
-  EXPECT_THAT(model.describe(), AllOf(HasSubstr(": vit, " + std::to_string(model.parameters()) + " parameters (f32)"),
+  EXPECT_THAT(model.describe(), AllOf(StartsWith(model.source() + ": vit, " + std::to_string(model.parameters()) +
+                                                 " parameters (f32, " + std::to_string(model.tensors()) + " tensors, " +
+                                                 std::to_string(model.weight_bytes()) + " bytes)\n"),
                                       HasSubstr("images 3 x 12 x 12, patches 4 x 4"), HasSubstr("classes 3")));
   EXPECT_THAT(load_vision(vision_fixture("clip"), {.threads = 1}).describe(),
               AllOf(HasSubstr("image layers 2, hidden 24"), HasSubstr("text layers 2, hidden 20"),
                     HasSubstr("vocab 64, context 10, projection 16")));
+}
+
+// Vectors are floats in memory, whatever they are in the file.
+TEST(LoadVision, CountsTensorsAndBytes) {
+  for (const char* name : {"vit", "vit-bf16", "deit-classes", "clip", "clip-vision", "siglip-vision-no-head"}) {
+    const VisionModel model = load_vision(vision_fixture(name), {.load = Load::in_place, .threads = 1});
+    const SafetensorsFile file(vision_fixture(name) / "model.safetensors");
+    std::size_t bytes = 0;
+    for (const WeightsEntry& entry : file.entries()) {
+      const AnyTensor tensor = file.tensor(entry.name);
+      const bool vector = tensor.rank() == 0 || tensor.size() == tensor.extent(tensor.rank() - 1);
+      bytes += vector ? tensor.size() * sizeof(float) : tensor.bytes().size();
+    }
+    EXPECT_EQ(model.tensors(), file.entries().size()) << name;
+    EXPECT_EQ(model.weight_bytes(), bytes) << name;
+  }
+}
+
+TEST(LoadVision, ATowerForTextsAlone) {
+  const VisionModel model = load_vision_text(vision_fixture("clip-text"), {.threads = 1});
+  EXPECT_EQ(model.model_type(), "clip_text_model");
+  EXPECT_FALSE(model.config().has_images());
+  EXPECT_EQ(model.config().projection, model.config().text.hidden);
+  const std::string text = model.describe();
+  EXPECT_THAT(text, StartsWith(model.source() + ": clip_text_model, "));
+  EXPECT_EQ(text.substr(text.find('\n') + 1, text.find("  kernels") - text.find('\n') - 1),
+            "  text layers 2, hidden 20, intermediate 32, heads 2, head_dim 10, vocab 64, context 10, projection 20\n");
+  EXPECT_EQ(message_of<UnsupportedError>([] { load_vision_text(vision_fixture("clip-vision"), {.threads = 1}); }),
+            vision_fixture("clip-vision").string() + ": the checkpoint has no text tower");
 }
 
 TEST(LoadVision, SaysThatThereIsNoImageProcessor) {
@@ -86,12 +117,12 @@ TEST(OlderVision, BuffersAmongTheTensors) {
   });
 }
 
-// SiglipVisionModel and CLIPVisionModel of transformers 4.
+// SiglipVisionModel, CLIPTextModel and so on of transformers 4.
 TEST(OlderVision, TowersWithAPrefix) {
-  for (const char* name : {"clip-vision", "siglip-vision"})
-    expect_the_same(name, [](const VisionCopy& copy) {
-      copy.edit_tensors([](DirectoryCopy::Tensors& tensors) {
-        for (auto& [key, tensor] : tensors) key = "vision_model." + key;
+  for (const std::string name : {"clip-vision", "siglip-vision", "clip-text", "siglip-text"})
+    expect_the_same(name, [&](const VisionCopy& copy) {
+      copy.edit_tensors([&](DirectoryCopy::Tensors& tensors) {
+        for (auto& [key, tensor] : tensors) key = (name.ends_with("text") ? "text_model." : "vision_model.") + key;
       });
     });
 }

@@ -45,7 +45,7 @@ class Vision : public ::testing::TestWithParam<std::string> {
   VisionReference reference{GetParam()};
 };
 
-INSTANTIATE_TEST_SUITE_P(Fixtures, Vision, ::testing::ValuesIn(vision_fixture_names()),
+INSTANTIATE_TEST_SUITE_P(Fixtures, Vision, ::testing::ValuesIn(vision_fixtures_with("pixel_values")),
                          [](const auto& name_of) { return test_name(name_of.param); });
 
 TEST_P(Vision, ImagesBecomeWhatTheReferenceSays) {
@@ -73,6 +73,22 @@ TEST_P(Vision, ImagesBecomeWhatTheReferenceSays) {
       expect_part("classes", [&](auto& y) { pass.classify(y); });
       expect_part("image_features", [&](auto& y) { pass.features(y); });
     }
+}
+
+// Images of another size, after one of the model's own and before: positions are those of the pass.
+TEST_P(Vision, InterpolatedPositionsAreThoseOfTheReference) {
+  if (!reference.has("resized_pixel_values")) return;
+  for (const cpu::Kernels* kernels : all_kernels()) {
+    SCOPED_TRACE(kernels->name);
+    VisionPass pass(load({.kernels = kernels}), {.interpolate_positions = true});
+    expect_near("last_hidden_state", pass.forward(reference.pixels()));
+    for (int round = 0; round < 2; ++round) {
+      expect_near("resized_last_hidden_state", pass.forward(reference.resized_pixels()));
+      expect_part("resized_pooled", [&](auto& y) { pass.pool(y); });
+      expect_part("resized_classes", [&](auto& y) { pass.classify(y); });
+    }
+    expect_near("last_hidden_state", pass.forward(reference.pixels()));
+  }
 }
 
 TEST_P(Vision, PartsThatTheReferenceLacksAreMissing) {
@@ -181,6 +197,24 @@ TEST(VisionPass, ChecksShapes) {
   pass.forward(VisionReference("vit-pooler").pixels());
   Tensor<float, 2> y({3, 10});
   EXPECT_THROW(pass.pool(y), ShapeError);
+}
+
+TEST(VisionPass, TakesNoImageSmallerThanAPatch) {
+  VisionPass pass(load_vision(vision_fixture("vit"), {.threads = 1}), {.interpolate_positions = true});
+  const auto message = [&](const Dims<4>& extents) {
+    Tensor<float, 4> pixels(extents);
+    return message_of<ShapeError>([&] { pass.forward(pixels); });
+  };
+  EXPECT_EQ(message({1, 3, 3, 12}), "forward: images of 3 x 12 have no patch of 4 x 4");
+  EXPECT_EQ(message({1, 3, 12, 0}), "forward: images of 12 x 0 have no patch of 4 x 4");
+  EXPECT_EQ(message({1, 2, 8, 8}), "forward: pixels has shape (1, 2, 8, 8), expected (1, 3, 8, 8)");
+  const Tensor<float, 4> one({1, 3, 4, 7});
+  EXPECT_EQ(pass.forward(one).extent(0), 2u);
+}
+
+TEST(VisionPass, NeedsAnImageTower) {
+  EXPECT_EQ(message_of<UnsupportedError>([] { VisionPass(load_vision(vision_fixture("clip-text"), {.threads = 1})); }),
+            vision_fixture("clip-text").string() + ": the checkpoint has no image tower");
 }
 
 TEST(VisionPass, AWrongInputLeavesThePassUsable) {

@@ -52,8 +52,8 @@ TEST(VisionRegistry, TheCallersOwnComeFirst) {
   EXPECT_EQ(&find_vision(vit), &arch::vit);
   const Json other = parse_json(R"({"model_type": "swin"})", "config.json");
   EXPECT_EQ(message_of<UnsupportedError>([&] { find_vision(other); }),
-            "config.json: model_type (byte 21): the model type \"swin\" is not supported (clip, clip_vision_model, "
-            "deit, siglip, siglip_vision_model, vit are)");
+            "config.json: model_type (byte 21): the model type \"swin\" is not supported (clip, clip_text_model, "
+            "clip_vision_model, deit, siglip, siglip_text_model, siglip_vision_model, vit are)");
 }
 
 // -- Every family by its fixtures.
@@ -148,7 +148,10 @@ TEST_P(VisionFamilies, SurviveAnyValueOfAnyKey) {
   const auto attempt = [&](const std::string& key) {
     try {
       const VisionConfig c = read(changed.dump());
-      EXPECT_GT(c.tokens() * c.image.hidden * c.image.layers * c.image.head_dim * c.patch_size(), 0u) << key;
+      EXPECT_TRUE(c.has_images() || c.has_text()) << key;
+      const bool images = c.has_images();
+      EXPECT_GT(images ? c.tokens() * c.image.hidden * c.image.head_dim * c.patch_size() : c.text.layers, 0u) << key;
+      EXPECT_GT(c.has_text() ? c.vocab * c.context * c.text.hidden * c.text.head_dim * c.projection : 1, 0u) << key;
     } catch (const Error& error) {
       EXPECT_EQ(std::string_view(error.what()).substr(0, 11), "config.json") << error.what();
     }

@@ -1,13 +1,15 @@
 // Writes every intermediate that weft's taps see, for parity.py:
 //
-//   dump_taps CHECKPOINT OUT.safetensors ID...
+//   dump_taps CHECKPOINT IN.safetensors OUT.safetensors
 //
-// Runs a model of text, whatever kind it is, over the token ids in float32; an encoder-decoder over the same ids in
-// both halves. The tensors of OUT.safetensors are called "NUMBER NAME" in the order in which they were computed, NAME
-// being that of the reference's module; the answers of heads follow, called "NUMBER =HEAD".
+// Runs a model, whatever kind it is, in float32 over what IN.safetensors has for it: input_ids, I64 (tokens), which an
+// encoder-decoder gets in both halves, and pixel_values, F32 (images, channels, height, width). The tensors of
+// OUT.safetensors are called "NUMBER NAME" in the order in which they were computed, NAME being that of the reference's
+// module; the answers of heads follow, called "NUMBER =HEAD".
+#include <algorithm>
 #include <cstddef>
+#include <cstdint>
 #include <cstdio>
-#include <cstdlib>
 #include <cstring>
 #include <exception>
 #include <numeric>
@@ -37,7 +39,27 @@ weft::Tap tap_into(Dump& dump) {
   return [&dump](std::string_view name, weft::TensorView<const float, 2> values) { append(dump, name, values); };
 }
 
-void run(const weft::CausalLM& model, const std::vector<weft::TokenId>& ids, Dump& dump) {
+struct Inputs {
+  std::vector<weft::TokenId> ids;
+  weft::Tensor<float, 4> pixels;
+};
+
+Inputs read_inputs(const char* path) {
+  const weft::SafetensorsFile file(path);
+  Inputs inputs;
+  if (file.contains("input_ids"))
+    for (const std::int64_t id : file.tensor("input_ids").elements<std::int64_t>())
+      inputs.ids.push_back(static_cast<weft::TokenId>(id));
+  if (file.contains("pixel_values")) {
+    const weft::AnyTensor pixels = file.tensor("pixel_values");
+    inputs.pixels = weft::Tensor<float, 4>({pixels.extent(0), pixels.extent(1), pixels.extent(2), pixels.extent(3)});
+    std::ranges::copy(pixels.elements<float>(), inputs.pixels.data());
+  }
+  return inputs;
+}
+
+void run(const weft::CausalLM& model, const Inputs& inputs, Dump& dump) {
+  const std::vector<weft::TokenId>& ids = inputs.ids;
   weft::Session session(model, {.context = ids.size(), .chunk = ids.size()});
   session.set_tap(tap_into(dump));
   weft::Tensor<float, 2> logits({ids.size(), model.config().vocab});
@@ -45,7 +67,8 @@ void run(const weft::CausalLM& model, const std::vector<weft::TokenId>& ids, Dum
   append(dump, "=logits", logits);
 }
 
-void run(const weft::Encoder& model, const std::vector<weft::TokenId>& ids, Dump& dump) {
+void run(const weft::Encoder& model, const Inputs& inputs, Dump& dump) {
+  const std::vector<weft::TokenId>& ids = inputs.ids;
   weft::EncoderPass pass(model);
   pass.set_tap(tap_into(dump));
   const weft::EncoderInput input{.tokens = ids};
@@ -70,7 +93,8 @@ void run(const weft::Encoder& model, const std::vector<weft::TokenId>& ids, Dump
   ask(bool(w.replaced_word), "=replaced_word", ids.size(), 1, [&](auto& y) { pass.find_replaced_words(y); });
 }
 
-void run(const weft::Seq2Seq& model, const std::vector<weft::TokenId>& ids, Dump& dump) {
+void run(const weft::Seq2Seq& model, const Inputs& inputs, Dump& dump) {
+  const std::vector<weft::TokenId>& ids = inputs.ids;
   weft::SourceEncoder encoder(model);
   encoder.set_tap(tap_into(dump));
   const weft::EncodedSource source = encoder.encode(ids);
@@ -82,25 +106,50 @@ void run(const weft::Seq2Seq& model, const std::vector<weft::TokenId>& ids, Dump
   append(dump, "=logits", logits);
 }
 
-void run(const weft::VisionModel&, const std::vector<weft::TokenId>&, Dump&) {
-  weft::raise<weft::UnsupportedError>("models of images do not run on token ids");
+void run(const weft::VisionModel& model, const Inputs& inputs, Dump& dump) {
+  const weft::VisionConfig& c = model.config();
+  weft::Tensor<float, 2> images, texts;
+  if (c.has_images()) {
+    weft::VisionPass pass(model);
+    pass.set_tap(tap_into(dump));
+    append(dump, "=last_hidden_state", pass.forward(inputs.pixels));
+    if (c.pooling != weft::ImagePooling::none && (c.pooling != weft::ImagePooling::dense || model.weights().pooler)) {
+      images = weft::Tensor<float, 2>({pass.images(), model.features()});
+      pass.features(images);
+      if (!c.has_text()) append(dump, "=pooled", images);
+    }
+    if (c.classifier != weft::ImageClassifier::none) {
+      weft::Tensor<float, 2> classes({pass.images(), c.classes});
+      pass.classify(classes);
+      append(dump, "=classes", classes);
+    }
+  }
+  if (!c.has_text()) return;
+  weft::TextPass pass(model);
+  pass.set_tap(tap_into(dump));
+  append(dump, "=last_hidden_state", pass.forward(std::span(&inputs.ids, 1)));
+  texts = weft::Tensor<float, 2>({1, c.projection});
+  pass.features(texts);
+  if (!c.has_images()) return append(dump, "=pooled", texts);
+  weft::Tensor<float, 2> matches({images.extent(0), 1});
+  weft::match_logits(model, images, texts, matches);
+  append(dump, "=matches", matches);
 }
 
 }  // namespace
 
 int main(int argc, char** argv) try {
-  if (argc < 4) {
-    std::fputs("usage: dump_taps CHECKPOINT OUT.safetensors ID...\n", stderr);
+  if (argc != 4) {
+    std::fputs("usage: dump_taps CHECKPOINT IN.safetensors OUT.safetensors\n", stderr);
     return 2;
   }
-  std::vector<weft::TokenId> ids;
-  for (int i = 3; i < argc; ++i) ids.push_back(static_cast<weft::TokenId>(std::strtol(argv[i], nullptr, 10)));
+  const Inputs inputs = read_inputs(argv[2]);
   const weft::AnyModel model =
       weft::load(argv[1], {.weights = weft::DType::f32, .compute = weft::Compute::f32, .tokenizer = false});
   std::fputs(weft::describe(model).c_str(), stderr);
   Dump dump;
-  std::visit([&](const auto& one) { run(one, ids, dump); }, model);
-  weft::write_safetensors(argv[2], dump);
+  std::visit([&](const auto& one) { run(one, inputs, dump); }, model);
+  weft::write_safetensors(argv[3], dump);
   return 0;
 } catch (const std::exception& error) {
   std::fprintf(stderr, "error: %s\n", error.what());

@@ -44,6 +44,7 @@ class Variant:
     more: dict = dataclasses.field(default_factory=dict)  # arguments of the class
     lengths: tuple = (5, 9, 7)  # of the texts
     processor: object = None
+    resized: tuple = ()  # height and width of images whose positions are interpolated
 
 
 def tower(layers=1, hidden=24, heads=3, inner=40, **more):
@@ -54,10 +55,13 @@ def image(layers=1, size=12, patch=4, **more):
     return tower(layers, image_size=size, patch_size=patch, **more)
 
 
+def words(layers=1, **more):
+    ids = dict(vocab_size=64, max_position_embeddings=10, bos_token_id=60, eos_token_id=61, pad_token_id=61)
+    return tower(layers, hidden=20, heads=2, inner=32, **ids) | more
+
+
 def both(layers=1, text=None, vision=None, **more):
-    words = dict(vocab_size=64, max_position_embeddings=10, bos_token_id=60, eos_token_id=61, pad_token_id=61)
-    text = tower(layers, hidden=20, heads=2, inner=32, **words) | (text or {})
-    return dict(text_config=text, vision_config=image(layers, **(vision or {})), **more)
+    return dict(text_config=words(layers, **(text or {})), vision_config=image(layers, **(vision or {})), **more)
 
 
 LABELS = dict(id2label={0: "cat", 1: "dog", 2: "neither"})
@@ -69,27 +73,30 @@ def processor(kind, **more):
 
 
 VARIANTS = [
-    Variant("vit", "ViTForImageClassification", image(2, **LABELS), all_layers=True, dtype=torch.float32,
+    Variant("vit", "ViTForImageClassification", image(2, **LABELS), all_layers=True, dtype=torch.float32, resized=(20, 9),
             processor=processor("ViT", size=dict(height=12, width=12))),
     Variant("vit-bf16", "ViTModel", image(2, qkv_bias=False, hidden_act="gelu_new"), dtype=torch.bfloat16),
     Variant("vit-pooler", "ViTModel", image(pooler_output_size=10, pooler_act="relu")),
     Variant("vit-no-pooler", "ViTModel", image(layer_norm_eps=0.05), more=dict(add_pooling_layer=False)),
     Variant("vit-oblong", "ViTForImageClassification", image(size=[12, 9], patch=[4, 2], num_channels=1, **LABELS)),
-    Variant("deit", "DeiTForImageClassificationWithTeacher", image(2, **LABELS), all_layers=True,
+    Variant("deit", "DeiTForImageClassificationWithTeacher", image(2, **LABELS), all_layers=True, resized=(8, 16),
             processor=processor("DeiT", size=dict(height=14, width=14), crop_size=dict(height=12, width=12))),
     Variant("deit-base", "DeiTModel", image()),
     Variant("deit-classes", "DeiTForImageClassification", image(**LABELS)),
-    Variant("clip", "CLIPModel", both(2, projection_dim=16), all_layers=True,
+    Variant("clip", "CLIPModel", both(2, projection_dim=16), all_layers=True, resized=(19, 24),
             processor=processor("CLIP", size=dict(shortest_edge=12), crop_size=dict(height=12, width=12))),
     Variant("clip-older", "CLIPModel", both(text=dict(eos_token_id=2), projection_dim=20)),
     Variant("clip-bf16", "CLIPModel", both(projection_dim=16, vision=dict(hidden_act="gelu")), dtype=torch.bfloat16),
     Variant("clip-classes", "CLIPForImageClassification", both(**LABELS)),
     Variant("clip-vision", "CLIPVisionModel", image(layers=2), all_layers=True),
     Variant("clip-vision-projection", "CLIPVisionModelWithProjection", image(projection_dim=16)),
-    Variant("siglip", "SiglipModel", both(2, text=SIGLIP), all_layers=True, lengths=(10, 10, 10),
+    Variant("clip-text", "CLIPTextModel", words(2), all_layers=True),
+    Variant("clip-text-projection", "CLIPTextModelWithProjection", words(projection_dim=16)),
+    Variant("siglip", "SiglipModel", both(2, text=SIGLIP), all_layers=True, lengths=(10, 10, 10), resized=(16, 20),
             processor=processor("Siglip", size=dict(height=12, width=12))),
-    Variant("siglip-classes", "SiglipForImageClassification", both(**LABELS)),
+    Variant("siglip-classes", "SiglipForImageClassification", both(**LABELS), resized=(8, 8)),
     Variant("siglip-vision", "SiglipVisionModel", image(layers=2), all_layers=True, dtype=torch.float32),
+    Variant("siglip-text", "SiglipTextModel", words(2, projection_size=12), all_layers=True, lengths=(10, 10, 10)),
     Variant("siglip-vision-no-head", "SiglipVisionModel", image(vision_use_head=False)),
 ]
 
@@ -131,41 +138,54 @@ def make_texts(variant, config):
     return texts
 
 
-@torch.no_grad()
-def run(variant, model, pixels, texts):
+def image_tower(model):
+    towers = (getattr(model, name, None) for name in ("vit", "deit", "vision_model"))
+    return next((tower for tower in towers if tower is not None), model)
+
+
+def run_images(variant, model, pixels, **options):
     """-> {name: (rows, width)}"""
     result = {}
-
-    def keep(prefix, out):
-        for i, states in enumerate(out.hidden_states):
-            result[f"{prefix}hidden_states.{i}"] = states.flatten(0, 1)
-        result[f"{prefix}last_hidden_state"] = out.last_hidden_state.flatten(0, 1)
-
-    for inner in ("vit", "deit", "vision_model"):
-        image_tower = getattr(model, inner, None)
-        if image_tower is not None:
-            break
-    else:
-        image_tower = model
-    out = image_tower(pixels, output_hidden_states=True)
-    keep("", out)
+    out = image_tower(model)(pixels, output_hidden_states=True, **options)
+    for i, states in enumerate(out.hidden_states):
+        result[f"hidden_states.{i}"] = states.flatten(0, 1)
+    result["last_hidden_state"] = out.last_hidden_state.flatten(0, 1)
     if out.pooler_output is not None:
         result["pooled"] = out.pooler_output
     if "Classification" in variant.model_class:
-        result["classes"] = model(pixels).logits
+        result["classes"] = model(pixels, **options).logits
     if variant.model_class == "CLIPVisionModelWithProjection":
         result["image_features"] = model(pixels).image_embeds
+    return result
+
+
+def run_text(variant, model, ids):
+    """-> {name: (rows, width)} of one text"""
+    out = getattr(model, "text_model", model)(ids[None], output_hidden_states=True)
+    result = {f"text_hidden_states.{i}": states[0] for i, states in enumerate(out.hidden_states)}
+    result["text_last_hidden_state"] = out.last_hidden_state[0]
+    if variant.model_class == "CLIPTextModelWithProjection":
+        result["text_features"] = model(ids[None]).text_embeds
+    elif variant.model_class.endswith("TextModel"):
+        result["text_features"] = out.pooler_output
+    else:
+        result["text_features"] = model.get_text_features(ids[None]).pooler_output
+    return result
+
+
+@torch.no_grad()
+def run(variant, model, pixels, resized, texts):
+    """-> {name: (rows, width)}"""
+    result = {}
+    if pixels is not None:
+        result |= run_images(variant, model, pixels)
+    if resized is not None:
+        found = run_images(variant, model, resized, interpolate_pos_encoding=True)
+        result |= {f"resized_{name}": value for name, value in found.items() if "hidden_states." not in name}
+    said = [run_text(variant, model, ids) for ids in texts]
+    result |= {name: torch.cat([one[name] for one in said]) for name in (said[0] if said else {})}
     if variant.model_class in ("CLIPModel", "SiglipModel"):
-        features, logits = [], []
-        for ids in texts:
-            words = model.text_model(ids[None], output_hidden_states=True)
-            for i, states in enumerate(words.hidden_states):
-                features.append((f"text_hidden_states.{i}", states[0]))
-            features.append(("text_last_hidden_state", words.last_hidden_state[0]))
-            features.append(("text_features", model.get_text_features(ids[None]).pooler_output))
-            logits.append(model(input_ids=ids[None], pixel_values=pixels).logits_per_image)
-        for name, _ in features:
-            result[name] = torch.cat([value for key, value in features if key == name])
+        logits = [model(input_ids=ids[None], pixel_values=pixels).logits_per_image for ids in texts]
         result["image_features"] = model.get_image_features(pixels).pooler_output
         result["logits"] = torch.cat(logits, 1)
         clip = variant.model_class == "CLIPModel"
@@ -222,14 +242,20 @@ def make_model(variant):
     if variant.processor is not None:
         variant.processor.save_pretrained(directory)
     model = load(variant, directory)
-    config = getattr(model.config, "vision_config", model.config)
-    size = config.image_size if isinstance(config.image_size, (list, tuple)) else [config.image_size] * 2
-    generator = torch.Generator().manual_seed(len(variant.name))
-    pixels = torch.randn((IMAGES, config.num_channels, *size), generator=generator)
-    texts = make_texts(variant, model.config.text_config) if hasattr(model.config, "text_config") else []
-    inputs = (pixels, texts)
+    pixels = resized = None
+    if "Text" not in variant.model_class:
+        config = getattr(model.config, "vision_config", model.config)
+        size = config.image_size if isinstance(config.image_size, (list, tuple)) else [config.image_size] * 2
+        generator = torch.Generator().manual_seed(len(variant.name))
+        pixels = torch.randn((IMAGES, config.num_channels, *size), generator=generator)
+        if variant.resized:
+            resized = torch.randn((IMAGES, config.num_channels, *variant.resized), generator=generator)
+    reads = hasattr(model.config, "text_config") and "Classification" not in variant.model_class
+    texts = make_texts(variant, model.config.get_text_config()) if reads or pixels is None else []
+    inputs = (pixels, resized, texts)
     expected = run(variant, model, *inputs)
-    exact = run(variant, load(variant, directory).double(), pixels.double(), texts)
+    doubled = [values if values is None else values.double() for values in (pixels, resized)]
+    exact = run(variant, load(variant, directory).double(), *doubled, texts)
     noise = max(largest_difference(expected[name], exact[name]) for name in expected)
     if noise > MOST_NOISE:
         raise SystemExit(f"{variant.name}: float32 and float64 differ by {noise:.1e}")
@@ -238,8 +264,9 @@ def make_model(variant):
         if not effect > LEAST_EFFECT:
             raise SystemExit(f"{variant.name}: without {name} the model differs by {effect:.1e} only")
     tensors = {name: value for name, value in expected.items() if variant.all_layers or "hidden_states." not in name}
-    tensors["pixel_values"] = pixels
-    if "logits" in expected:
+    tensors |= {} if pixels is None else {"pixel_values": pixels}
+    tensors |= {} if resized is None else {"resized_pixel_values": resized}
+    if texts:
         tensors["lengths"] = torch.tensor(variant.lengths)
         tensors["input_ids"] = torch.cat(texts)
     weakest = min(effects, key=effects.get)

@@ -4,7 +4,7 @@
     python parity.py --program dump_taps CHECKPOINT...
 
 CHECKPOINT is a Hugging Face directory. Both run the same token ids in float32: those of --ids, the first sequence of the
-checkpoint's reference.safetensors, or --tokens random ones. Every intermediate that weft shows to a tap is compared with
+checkpoint's reference.safetensors, or --tokens random ones; models of images run on two of random pixels. Every intermediate that weft shows to a tap is compared with
 what the module of the same name gives in transformers, in the order of computation, and then what the heads answer. A
 name that is no module of the reference counts as a difference; hidden_states.0, encoder_hidden_states.0 and the like, and
 logits are fields of the reference's answer, for what is the output of no module.
@@ -23,7 +23,7 @@ from pathlib import Path
 
 import torch
 import transformers
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 # The field of the reference's answer that holds what weft calls by another name.
 FIELDS = {
@@ -33,6 +33,8 @@ FIELDS = {
     "classes": ["logits"],
     "replaced_word": ["logits"],
     "last_hidden_state": ["last_hidden_state"],
+    "pooled": ["image_embeds", "text_embeds", "pooler_output"],
+    "matches": ["logits_per_image"],
 }
 
 
@@ -40,16 +42,26 @@ FIELDS = {
 ATTENTION = {"falcon": "sdpa"}
 
 
-def token_ids(directory: Path, config, args) -> list[int]:
-    if args.ids:
-        return args.ids
-    reference = directory / "reference.safetensors"
-    if reference.exists():
-        tensors = load_file(reference)
-        ids = tensors["input_ids"].flatten()
-        return ids[: int(tensors["lengths"][0])].tolist() if "lengths" in tensors else ids.tolist()
+def make_inputs(directory: Path, config, args) -> dict[str, torch.Tensor]:
+    """input_ids (tokens) and pixel_values (images, channels, height, width), as far as the model takes them."""
     generator = torch.Generator().manual_seed(1)
-    return torch.randint(5, config.get_text_config().vocab_size, (args.tokens,), generator=generator).tolist()
+    inputs = {}
+    classifies_images = config.architectures[0].endswith("ForImageClassification") if config.architectures else False
+    if hasattr(config.get_text_config(), "vocab_size") and not classifies_images:
+        reference = directory / "reference.safetensors"
+        tensors = load_file(reference) if reference.exists() else {}
+        if args.ids:
+            inputs["input_ids"] = torch.tensor(args.ids)
+        elif "input_ids" in tensors:
+            ids = tensors["input_ids"].flatten()
+            inputs["input_ids"] = ids[: int(tensors["lengths"][0])] if "lengths" in tensors else ids
+        else:
+            inputs["input_ids"] = torch.randint(5, config.get_text_config().vocab_size, (args.tokens,), generator=generator)
+    vision = getattr(config, "vision_config", config)
+    if hasattr(vision, "image_size"):
+        size = vision.image_size if isinstance(vision.image_size, (list, tuple)) else [vision.image_size] * 2
+        inputs["pixel_values"] = torch.randn((2, vision.num_channels, *size), generator=generator)
+    return inputs
 
 
 def first_tensor(output) -> torch.Tensor | None:
@@ -61,7 +73,7 @@ def first_tensor(output) -> torch.Tensor | None:
 
 
 @torch.no_grad()
-def run_reference(directory: Path, config, ids: list[int]) -> tuple[dict, object]:
+def run_reference(directory: Path, config, inputs: dict[str, torch.Tensor]) -> tuple[dict, object]:
     """What every module gave, call after call, and the model's answer."""
     name = (config.architectures or ["AutoModel"])[0]
     model = getattr(transformers, name).from_pretrained(
@@ -84,7 +96,10 @@ def run_reference(directory: Path, config, ids: list[int]) -> tuple[dict, object
             module.register_forward_hook(hook)
         # weft names modules as a model with heads calls them, which a model without them lacks the prefix of.
         seen[module_name] = seen[f"{model.base_model_prefix}.{module_name}"] = lists[id(module)]
-    inputs = {"input_ids": torch.tensor([ids])}
+        for tower in ("vision_model", "text_model"):
+            if not hasattr(model, tower):
+                seen[f"{tower}.{module_name}"] = lists[id(module)]
+    inputs = {name: values[None] if name == "input_ids" else values for name, values in inputs.items()}
     if config.is_encoder_decoder:
         inputs["decoder_input_ids"] = inputs["input_ids"]
     answer = model(**inputs, output_hidden_states=True)
@@ -114,17 +129,16 @@ def difference(ours: torch.Tensor, theirs: torch.Tensor) -> float | str:
 
 def compare(directory: Path, args) -> bool:
     config = transformers.AutoConfig.from_pretrained(directory)
-    ids = token_ids(directory, config, args)
+    inputs = make_inputs(directory, config, args)
     with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "taps.safetensors"
-        run = subprocess.run(
-            [args.program, directory, file, *map(str, ids)], capture_output=True, text=True, check=False
-        )
+        given, file = Path(folder) / "inputs.safetensors", Path(folder) / "taps.safetensors"
+        save_file(inputs, given)
+        run = subprocess.run([args.program, directory, given, file], capture_output=True, text=True, check=False)
         if run.returncode != 0:
             print(f"{directory.name}: weft does not run it: {run.stderr.strip()}")
             return False
         taps = sorted(load_file(file).items(), key=lambda item: int(item[0].split()[0]))
-    seen, answer = run_reference(directory, config, ids)
+    seen, answer = run_reference(directory, config, inputs)
 
     compared, worst, calls = 0, 0.0, defaultdict(int)
     for key, ours in taps:

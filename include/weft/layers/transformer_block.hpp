@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string_view>
 
@@ -43,6 +44,7 @@ enum class BlockForm : unsigned char {
 /// What all layers of a forward pass share.
 struct DecoderLayerParams {
   BlockForm form = BlockForm::pre_norm;
+  float residual_scale = 1.f;  ///< what is added to x is multiplied with it
   NormParams norm;
   Activation activation;
   AttentionBlockParams attention;
@@ -92,12 +94,12 @@ inline TensorView<float, 2> feed_forward(const DecoderLayerWeights& weights, con
   return buffers.other;
 }
 
-/// x += norm(y); y is overwritten.
-inline void add_normed(TensorView<float, 2> y, const NormWeights& weights, const NormParams& params,
-                       TensorView<float, 2> x, const LayerContext& ctx) {
-  norm(y, weights, y, params, ctx);
-  for_each_row("residual", y, x, ctx,
-               [&](const float* from, std::size_t n, float* to) { ctx.kernels->add(from, n, to); });
+/// x += scale * y.
+inline void add_scaled(TensorView<const float, 2> y, float scale, TensorView<float, 2> x, const LayerContext& ctx) {
+  for_each_row("residual", y, x, ctx, [&](const float* from, std::size_t n, float* to) {
+    if (scale == 1.f) return ctx.kernels->add(from, n, to);
+    for (std::size_t i = 0; i < n; ++i) to[i] += scale * from[i];
+  });
 }
 
 }  // namespace detail
@@ -112,7 +114,14 @@ inline void transformer_block(const DecoderLayerWeights& weights, std::span<cons
   const bool after = detail::norm_after(params.form);
   const bool parallel = detail::is_parallel(params.form);
   const bool shared = params.form == BlockForm::parallel_shared;
-  const auto residual = after ? std::optional<TensorView<float, 2>>() : x;
+  // Products add to x themselves where nothing else is done with them.
+  const bool plain = !after && params.residual_scale == 1.f;
+  const auto residual = plain ? x : std::optional<TensorView<float, 2>>();
+  const auto add = [&](TensorView<float, 2> y, const NormWeights& post_norm) {
+    if (plain) return;
+    if (after) norm(y, post_norm, y, params.norm, ctx);
+    detail::add_scaled(y, params.residual_scale, x, ctx);
+  };
   const auto norm_sum = [&](const NormWeights& w) {
     if (params.form == BlockForm::residual_norm) norm(x, w, x, params.norm, ctx);
   };
@@ -123,14 +132,15 @@ inline void transformer_block(const DecoderLayerWeights& weights, std::span<cons
   attention_block(weights.attention, sequences, rope, positions, params.attention, before ? normed : x,
                   buffers.attention, attended, ctx, residual);
   detail::tap_out(tap, attended, name, ".", params.attention_name);
-  if (after) detail::add_normed(attended, weights.attention_post_norm, params.norm, x, ctx);
+  add(attended, weights.attention_post_norm);
   norm_sum(weights.attention_norm);
 
   if (weights.cross.q) {
     if (before) norm(x, weights.cross_norm, normed, params.norm, ctx);
     cross_attention(weights.cross, sequences, params.cross, before ? normed : x, buffers.attention.q,
-                    buffers.attention.out, normed, ctx, x);
+                    buffers.attention.out, normed, ctx, residual);
     detail::tap_out(tap, normed, name, ".", params.cross_name);
+    add(normed, {});
     norm_sum(weights.cross_norm);
   }
 
@@ -139,7 +149,7 @@ inline void transformer_block(const DecoderLayerWeights& weights, std::span<cons
   const TensorView<float, 2> fed =
       detail::feed_forward(weights, params, buffers, mlp_in, before ? mlp_in : normed, ctx, residual);
   detail::tap_out(tap, fed, name, ".", params.mlp_name);
-  if (after) detail::add_normed(fed, weights.mlp_post_norm, params.norm, x, ctx);
+  add(fed, weights.mlp_post_norm);
   norm_sum(weights.mlp_norm);
   detail::tap_out(tap, x, name);
 }

@@ -53,32 +53,26 @@ class CausalLM {
 
   /// Numbers of weights; a tied output head counts once.
   std::size_t parameters() const {
-    std::size_t count = 0;
-    for_each_weight(weights(), [&](const auto& weight) { count += weight.size(); });
+    const std::size_t count = detail::count_parameters(weights());
     return config().tied_embeddings ? count - weights().output.size() : count;
   }
   /// Matrices and vectors of weights, counted in the same way.
   std::size_t tensors() const {
-    std::size_t count = 0;
-    for_each_weight(weights(), [&](const auto& weight) { count += weight.size() != 0; });
+    const std::size_t count = detail::count_tensors(weights());
     return config().tied_embeddings ? count - 1 : count;
   }
   /// Bytes of all weights as they lie in memory or in mapped files.
   std::size_t weight_bytes() const {
-    const DecoderWeights& w = weights();
-    std::size_t total = 0;
-    for_each_weight(w, [&](const auto& weight) { total += detail::bytes_of_weight(weight); });
-    return w.output.bytes().data() == w.embedding.bytes().data() ? total - w.output.bytes().size() : total;
+    return detail::count_bytes(weights()) - detail::shared_bytes(weights().output, weights().embedding);
   }
 
   /// A few lines of text: family, numbers of parameters and tensors, memory, sizes.
   std::string describe() const {
     const DecoderConfig& c = config();
-    return detail::concat(parts_->source, ": ", model_type(), ", ", parameters(), " parameters (",
-                          name(weights().embedding.dtype()), ", ", tensors(), " tensors, ", weight_bytes(), " bytes)\n",
-                          "  layers ", c.layers, ", hidden ", c.hidden, ", intermediate ", c.intermediate, ", heads ",
-                          c.heads, ", kv_heads ", c.kv_heads, ", head_dim ", c.head_dim, ", vocab ", c.vocab,
-                          ", context ", c.context, c.window ? detail::concat(", window ", c.window) : std::string(),
+    return detail::concat(detail::describe_weights(*this, parts_->source, weights().embedding.dtype()), "  layers ",
+                          c.layers, ", hidden ", c.hidden, ", intermediate ", c.intermediate, ", heads ", c.heads,
+                          ", kv_heads ", c.kv_heads, ", head_dim ", c.head_dim, ", vocab ", c.vocab, ", context ",
+                          c.context, c.window ? detail::concat(", window ", c.window) : std::string(),
                           c.experts ? detail::concat(", experts ", c.experts) : std::string(), "\n", "  kernels ",
                           kernels().name, ", threads ", executor().concurrency(), "\n");
   }

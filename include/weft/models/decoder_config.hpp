@@ -39,6 +39,7 @@ struct DecoderConfig {
   std::size_t context = 0;  ///< positions the model was made for (max_position_embeddings)
 
   BlockForm form = BlockForm::pre_norm;
+  float residual_scale = 1.f;  ///< DecoderLayerParams::residual_scale
   NormKind norm = NormKind::rms;
   float norm_eps = 0.f;
   float norm_gain_offset = 0.f;  ///< 1 where gains are stored less one
@@ -48,6 +49,7 @@ struct DecoderConfig {
   RopeParams rope{.theta = 0.f};            ///< theta 0: positions do not rotate
   std::optional<RopeParams> window_rope{};  ///< in layers with a window, where it is another
   std::size_t window = 0;                   ///< sliding attention window in tokens; 0: none
+  std::vector<bool> unrotated_layers{};     ///< (layers) true: positions do not rotate there; empty: as rope says
   std::vector<bool> full_attention{};       ///< (layers) true: the window does not apply; empty: it applies to all
   std::size_t position_rows = 0;            ///< rows of the table of learned positions; 0: there is none
   std::size_t position_offset = 0;          ///< the row of position 0
@@ -75,6 +77,7 @@ struct DecoderConfig {
   float embedding_scale = 1.f;
   bool tied_embeddings = false;  ///< the output head is the embedding table
   float output_scale = 1.f;      ///< what enters the output head is multiplied with it
+  float logit_scale = 1.f;       ///< logits are multiplied with it
   float logit_soft_cap = 0.f;    ///< logits = cap * tanh(logits / cap); 0: none
 
   DecoderModules modules{};
@@ -85,6 +88,7 @@ struct DecoderConfig {
   std::size_t window_of(std::size_t layer) const noexcept {
     return full_attention.empty() || !full_attention[layer] ? window : 0;
   }
+  bool rotates(std::size_t layer) const noexcept { return unrotated_layers.empty() || !unrotated_layers[layer]; }
   bool has_experts(std::size_t layer) const noexcept {
     return experts != 0 && (dense_layers.empty() || !dense_layers[layer]);
   }

@@ -103,7 +103,7 @@ class DecoderPass {
         if (c.cross_attention) sequences_[s].source = sequences[s].source->layer(i);
       }
       params.attention.scores.window = c.window_of(i);
-      const RopeTable& rope = c.window_rope && c.window_of(i) != 0 ? window_rope_ : rope_;
+      const RopeTable& rope = !c.rotates(i) ? no_rope_ : c.window_rope && c.window_of(i) != 0 ? window_rope_ : rope_;
       transformer_block(model_.weights().layers[i], sequences_, rope, positions, params, buffers, x, &tap_, name, ctx);
     }
     return x;
@@ -123,6 +123,7 @@ class DecoderPass {
     if (c.output_scale != 1.f) detail::scale_rows(x, c.output_scale, ctx);
     linear(x, w.output, logits, ctx, detail::bias_or_null(w.output_bias));
     detail::tap_out(&tap_, logits, c.modules.output);
+    if (c.logit_scale != 1.f) detail::scale_rows(logits, c.logit_scale, ctx);
     if (c.logit_soft_cap != 0.f) soft_cap(logits, logits, c.logit_soft_cap, ctx);
   }
 
@@ -162,6 +163,7 @@ class DecoderPass {
   DecoderLayerParams layer_params() const noexcept {
     const DecoderConfig& c = model_.config();
     return {.form = c.form,
+            .residual_scale = c.residual_scale,
             .norm = norm_params(),
             .activation = c.activation,
             .attention = {.scores = {.scale = c.score_scale(),
@@ -209,7 +211,7 @@ class DecoderPass {
 
   CausalLM model_;
   std::size_t rows_;
-  RopeTable rope_, window_rope_;
+  RopeTable rope_, window_rope_, no_rope_;
   std::vector<float> relative_bias_;
   std::vector<TokenId> tokens_;          // (rows)
   std::vector<std::int32_t> positions_;  // (rows)

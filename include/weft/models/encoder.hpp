@@ -50,36 +50,23 @@ class Encoder {
   const cpu::Kernels& kernels() const noexcept { return *parts_->kernels; }
 
   /// Numbers of weights; the decoder of masked words, which is the embedding, counts once.
-  std::size_t parameters() const {
-    std::size_t count = 0;
-    for_each_weight(weights(), [&](const auto& weight) { count += weight.size(); });
-    return count;
-  }
-
+  std::size_t parameters() const { return detail::count_parameters(weights()); }
   /// Matrices and vectors of weights, counted in the same way.
-  std::size_t tensors() const {
-    std::size_t count = 0;
-    for_each_weight(weights(), [&](const auto& weight) { count += weight.size() != 0; });
-    return count;
-  }
+  std::size_t tensors() const { return detail::count_tensors(weights()); }
   /// Bytes of all weights as they lie in memory or in mapped files.
   std::size_t weight_bytes() const {
     const AnyTensor& decoder = weights().masked_word.decoder;
-    const bool shared = !decoder || decoder.bytes().data() == weights().embedding.bytes().data();
-    std::size_t total = shared ? 0 : detail::bytes_of_weight(decoder);
-    for_each_weight(weights(), [&](const auto& weight) { total += detail::bytes_of_weight(weight); });
-    return total;
+    return detail::count_bytes(weights()) + detail::bytes_of_weight(decoder) -
+           detail::shared_bytes(decoder, weights().embedding);
   }
 
   /// A few lines of text: family, numbers of parameters and tensors, memory, sizes, heads.
   std::string describe() const {
     const EncoderConfig& c = config();
-    return detail::concat(source(), ": ", model_type(), ", ", parameters(), " parameters (",
-                          name(weights().embedding.dtype()), ", ", tensors(), " tensors, ", weight_bytes(), " bytes)\n",
-                          "  layers ", c.layers, ", hidden ", c.hidden, ", intermediate ", c.intermediate, ", heads ",
-                          c.heads, ", head_dim ", c.head_dim, ", vocab ", c.vocab, ", context ", c.context, "\n",
-                          "  for ", for_what(), "\n", "  kernels ", kernels().name, ", threads ",
-                          executor().concurrency(), "\n");
+    return detail::concat(detail::describe_weights(*this, source(), weights().embedding.dtype()), "  layers ", c.layers,
+                          ", hidden ", c.hidden, ", intermediate ", c.intermediate, ", heads ", c.heads, ", head_dim ",
+                          c.head_dim, ", vocab ", c.vocab, ", context ", c.context, "\n", "  for ", for_what(), "\n",
+                          "  kernels ", kernels().name, ", threads ", executor().concurrency(), "\n");
   }
 
  private:

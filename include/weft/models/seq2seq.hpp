@@ -42,17 +42,29 @@ class Seq2Seq {
     return count;
   }
 
-  /// A few lines of text: family, sizes of both halves, number of parameters.
+  /// Matrices and vectors of weights, counted in the same way.
+  std::size_t tensors() const {
+    return encoder().tensors() + decoder().tensors() - (parts_.shared_embedding ? 1 : 0) -
+           (parts_.computed_positions ? 2 : 0);
+  }
+  /// Bytes of all weights, and of computed positions, as they lie in memory or in mapped files.
+  std::size_t weight_bytes() const {
+    const EncoderWeights& e = encoder().weights();
+    const DecoderWeights& d = decoder().weights();
+    return encoder().weight_bytes() + decoder().weight_bytes() - detail::shared_bytes(e.embedding, d.embedding) -
+           detail::shared_bytes(e.positions, d.positions);
+  }
+
+  /// A few lines of text: family, numbers of parameters and tensors, memory, sizes of both halves.
   std::string describe() const {
     const auto half = [](const char* name, const auto& c) {
       return detail::concat("  ", name, ": layers ", c.layers, ", hidden ", c.hidden, ", intermediate ", c.intermediate,
                             ", heads ", c.heads, ", head_dim ", c.head_dim, ", vocab ", c.vocab, ", context ",
                             c.context, "\n");
     };
-    return detail::concat(source(), ": ", model_type(), ", ", parameters(), " parameters (",
-                          name(encoder().weights().embedding.dtype()), ")\n", half("encoder", encoder().config()),
-                          half("decoder", decoder().config()), "  kernels ", encoder().kernels().name, ", threads ",
-                          encoder().executor().concurrency(), "\n");
+    return detail::concat(detail::describe_weights(*this, source(), encoder().weights().embedding.dtype()),
+                          half("encoder", encoder().config()), half("decoder", decoder().config()), "  kernels ",
+                          encoder().kernels().name, ", threads ", encoder().executor().concurrency(), "\n");
   }
 
  private:

@@ -113,6 +113,39 @@ inline bool matches_pattern(std::string_view name, std::string_view pattern) {
 inline std::size_t bytes_of_weight(const AnyTensor& matrix) noexcept { return matrix.bytes().size(); }
 inline std::size_t bytes_of_weight(const Tensor<float, 1>& vector) noexcept { return vector.size() * sizeof(float); }
 
+/// Numbers in all weights of a model, as its for_each_weight() goes through them.
+template <class Weights>
+std::size_t count_parameters(const Weights& weights) {
+  std::size_t count = 0;
+  for_each_weight(weights, [&](const auto& weight) { count += weight.size(); });
+  return count;
+}
+/// Matrices and vectors.
+template <class Weights>
+std::size_t count_tensors(const Weights& weights) {
+  std::size_t count = 0;
+  for_each_weight(weights, [&](const auto& weight) { count += weight.size() != 0; });
+  return count;
+}
+/// Bytes as they lie in memory or in mapped files.
+template <class Weights>
+std::size_t count_bytes(const Weights& weights) {
+  std::size_t count = 0;
+  for_each_weight(weights, [&](const auto& weight) { count += bytes_of_weight(weight); });
+  return count;
+}
+/// Those that two matrices which lie in the same memory are counted too often.
+inline std::size_t shared_bytes(const AnyTensor& a, const AnyTensor& b) noexcept {
+  return a && b && a.bytes().data() == b.bytes().data() ? a.bytes().size() : 0;
+}
+
+/// The first line of describe(): family, numbers of parameters and tensors, memory. type: that of the matrices.
+template <class Model>
+std::string describe_weights(const Model& model, std::string_view source, DType type) {
+  return concat(source, ": ", model.model_type(), ", ", model.parameters(), " parameters (", name(type), ", ",
+                model.tensors(), " tensors, ", model.weight_bytes(), " bytes)\n");
+}
+
 /// The architecture of a model_type; null where the list has none, and then `known` has the names of those it has.
 template <class A>
 const A* find_in(std::span<const A* const> list, std::string_view model_type, std::string& known) {

@@ -55,15 +55,24 @@ class TextPass {
   std::size_t texts() const noexcept { return pooled_rows_.size(); }
   TensorView<const float, 2> hidden() const { return tower_.hidden(); }
 
-  /// What a text becomes in the space that it shares with images, as it leaves the projection, not of length 1. y:
-  /// (texts, projection). Throws ShapeError for another shape.
-  void features(TensorView<float, 2> y) {
-    const VisionConfig& c = model_.config();
-    detail::reserve_rows(gathered_, texts(), c.text.hidden);
+  /// The token that stands for each text, as TextPooling says. y: (texts, hidden). Throws ShapeError for another shape.
+  void pool(TensorView<float, 2> y) {
+    const std::size_t width = model_.config().text.hidden;
+    detail::require_shape("pool", "y", y.extents(), Dims<2>{texts(), width});
     for (std::size_t i = 0; i < texts(); ++i)
-      std::copy_n(&hidden()(pooled_rows_[i], 0), c.text.hidden, &gathered_(i, 0));
-    model_.weights().text_projection.forward(gathered_.narrow(0, 0, texts()), y, context_for_ops());
-    detail::tap_out(&tap_, y, c.text.modules.pooled);
+      for (std::size_t j = 0; j < width; ++j) y(i, j) = hidden()(pooled_rows_[i], j);
+  }
+
+  /// What a text becomes in the space that it shares with images, as it leaves the projection, not of length 1, or, of
+  /// a text tower without one, what pool() gives. y: (texts, projection). Throws ShapeError for another shape.
+  void features(TensorView<float, 2> y) {
+    const LinearHead& projection = model_.weights().text_projection;
+    if (!projection) return pool(y);
+    detail::reserve_rows(gathered_, texts(), model_.config().text.hidden);
+    const TensorView<float, 2> pooled = gathered_.narrow(0, 0, texts());
+    pool(pooled);
+    projection.forward(pooled, y, context_for_ops());
+    detail::tap_out(&tap_, y, model_.config().text.modules.pooled);
   }
 
  private:
@@ -143,11 +152,13 @@ inline std::vector<TokenId> encode_text(const VisionModel& model, std::string_vi
 /// logits = e^logit_scale * cosine(image, text) + logit_bias, the latter in SigLIP alone.
 ///
 /// images: (images, width), texts: (texts, width), what VisionPass::features() and TextPass::features() gave, of any
-/// length. logits: (images, texts). Throws ShapeError, UnsupportedError for a model that has no text tower.
+/// length. logits: (images, texts). Throws ShapeError, UnsupportedError for a model that has not both towers.
 inline void match_logits(const VisionModel& model, TensorView<const float, 2> images, TensorView<const float, 2> texts,
                          TensorView<float, 2> logits) {
   const VisionWeights& w = model.weights();
-  if (w.logit_scale.empty()) raise<UnsupportedError>(model.source(), ": the checkpoint has no text tower");
+  if (w.logit_scale.empty())
+    raise<UnsupportedError>(model.source(), ": the checkpoint has no ", model.config().has_text() ? "image" : "text",
+                            " tower");
   detail::require_extent("match_logits", "the width of texts", texts.extent(1), images.extent(1));
   detail::require_shape("match_logits", "logits", logits.extents(), Dims<2>{images.extent(0), texts.extent(0)});
   const auto dot = [](TensorView<const float, 1> a, TensorView<const float, 1> b) {

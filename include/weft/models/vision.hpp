@@ -14,7 +14,8 @@
 
 namespace weft::inline v0 {
 
-/// A loaded model that sees images, with the classifier or the text tower of its checkpoint: immutable, shared freely
+/// A loaded model that sees images, with the classifier or the text tower of its checkpoint, or that text tower alone:
+/// immutable, shared freely
 /// between threads, cheap to copy (copies share the weights). What changes while it runs lives in a VisionPass and a
 /// TextPass.
 class VisionModel {
@@ -61,23 +62,24 @@ class VisionModel {
   }
 
   /// Numbers of weights.
-  std::size_t parameters() const {
-    std::size_t count = 0;
-    for_each_weight(weights(), [&](const auto& weight) { count += weight.size(); });
-    return count;
-  }
+  std::size_t parameters() const { return detail::count_parameters(weights()); }
+  /// Matrices and vectors of weights.
+  std::size_t tensors() const { return detail::count_tensors(weights()); }
+  /// Bytes of all weights as they lie in memory or in mapped files.
+  std::size_t weight_bytes() const { return detail::count_bytes(weights()); }
 
-  /// A few lines of text: family, sizes, number of parameters.
+  /// A few lines of text: family, numbers of parameters and tensors, memory, sizes of both towers.
   std::string describe() const {
     const VisionConfig& c = config();
     const auto tower = [](const char* kind, const TowerConfig& t) {
       return detail::concat("  ", kind, " layers ", t.layers, ", hidden ", t.hidden, ", intermediate ", t.intermediate,
                             ", heads ", t.heads, ", head_dim ", t.head_dim);
     };
-    std::string text = detail::concat(source(), ": ", model_type(), ", ", parameters(), " parameters (",
-                                      name(weights().patches.weight.dtype()), ")\n", tower("image", c.image),
-                                      ", images ", c.channels, " x ", c.image_height, " x ", c.image_width,
-                                      ", patches ", c.patch_height, " x ", c.patch_width, "\n");
+    const AnyTensor& matrix = c.has_images() ? weights().patches.weight : weights().words;
+    std::string text = detail::describe_weights(*this, source(), matrix.dtype());
+    if (c.has_images())
+      text += detail::concat(tower("image", c.image), ", images ", c.channels, " x ", c.image_height, " x ",
+                             c.image_width, ", patches ", c.patch_height, " x ", c.patch_width, "\n");
     if (c.has_text())
       text += detail::concat(tower("text", c.text), ", vocab ", c.vocab, ", context ", c.context, ", projection ",
                              c.projection, "\n");

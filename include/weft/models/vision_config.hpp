@@ -66,7 +66,7 @@ enum class ImageClassifier : unsigned char {
   mean,          ///< W x + b of the mean of all patches, as in CLIP and SigLIP
 };
 
-/// The sizes and choices of a model that sees images, and, where it has a tower for them, texts.
+/// The sizes and choices of a model that sees images, texts, or both: it has a tower for each.
 struct VisionConfig {
   static constexpr std::size_t layers = 0;  ///< each tower has its own
 
@@ -98,8 +98,10 @@ struct VisionConfig {
   // Both.
   std::size_t projection = 0;     ///< width of what images and texts become
   bool image_projection = false;  ///< what is pooled of an image is projected; if not, it is what an image becomes
+  bool text_projection = true;    ///< the same of a text
   TextMatch match = TextMatch::softmax;
 
+  bool has_images() const noexcept { return image.layers != 0; }
   bool has_text() const noexcept { return text.layers != 0; }
   std::size_t patches() const noexcept { return (image_height / patch_height) * (image_width / patch_width); }
   std::size_t patch_size() const noexcept { return channels * patch_height * patch_width; }

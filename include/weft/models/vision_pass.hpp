@@ -15,22 +15,32 @@
 #include <weft/models/vision.hpp>
 #include <weft/ops/attention.hpp>
 #include <weft/ops/embedding.hpp>
+#include <weft/ops/interpolate.hpp>
 
 namespace weft::inline v0 {
+
+struct VisionPassOptions {
+  /// Images may be of any size, one in each pass, of a patch or more; learned positions become as many as their patches
+  /// by interpolate_bicubic(), as with interpolate_pos_encoding=True in transformers.
+  bool interpolate_positions = false;
+};
 
 /// Runs the image tower of a model over one or several images at once, and what follows on what comes out. Each image
 /// gets the bits that it would get alone. It belongs to one thread at a time; its memory grows to the largest pass and
 /// is kept.
 class VisionPass {
  public:
-  explicit VisionPass(VisionModel model) : model_(std::move(model)) {
+  /// Throws UnsupportedError for a model that has no image tower.
+  explicit VisionPass(VisionModel model, const VisionPassOptions& options = {})
+      : model_(std::move(model)), options_(options) {
     const VisionConfig& c = model_.config();
+    require("image tower", c.has_images());
     std::vector<TokenId> rows(c.tokens());
     for (std::size_t i = 0; i < rows.size(); ++i) rows[i] = static_cast<TokenId>(i);
-    added_ = Tensor<float, 2>::uninitialised({c.tokens(), c.image.hidden});
-    embedding(rows, model_.weights().image.positions, added_, context_for_ops());
+    learned_ = Tensor<float, 2>::uninitialised({c.tokens(), c.image.hidden});
+    embedding(rows, model_.weights().image.positions, learned_, context_for_ops());
     const auto add_token = [&](std::size_t row, const Tensor<float, 1>& token) {
-      if (!token.empty()) model_.kernels().add(token.data(), token.size(), &added_(row, 0));
+      if (!token.empty()) model_.kernels().add(token.data(), token.size(), &learned_(row, 0));
     };
     add_token(0, model_.weights().class_token);
     add_token(1, model_.weights().distillation_token);
@@ -40,15 +50,14 @@ class VisionPass {
   /// Called with the intermediates of every later pass; an empty tap ends that.
   void set_tap(Tap tap) { tap_ = std::move(tap); }
 
-  /// Runs all layers on what the image processor made. pixels: (images, channels, height, width) as the config says.
+  /// Runs all layers on what the image processor made. pixels: (images, channels, height, width) as the config says, or
+  /// of any height and width where positions are interpolated; what is left beside the last patch is not seen.
   /// The tokens of every image, (images * tokens, hidden): the class token, where the model has one, the distillation
   /// token, and the patches row by row, normalised where the model does that before it pools; valid until the next
   /// pass. Throws ShapeError for other shapes; Cancelled when `stop` is requested and std::bad_alloc, after which there
   /// is no last pass.
   TensorView<const float, 2> forward(TensorView<const float, 4> pixels, const std::stop_token& stop = {}) {
-    const VisionConfig& c = model_.config();
-    detail::require_shape("forward", "pixels", pixels.extents(),
-                          Dims<4>{pixels.extent(0), c.channels, c.image_height, c.image_width});
+    check(pixels.extents());
     images_ = 0;
     tower_.clear();
     try {
@@ -128,17 +137,47 @@ class VisionPass {
     if (!there) raise<UnsupportedError>(model_.source(), ": the checkpoint has no ", what);
   }
 
+  void check(const Dims<4>& pixels) const {
+    const VisionConfig& c = model_.config();
+    const bool any = options_.interpolate_positions;
+    detail::require_shape(
+        "forward", "pixels", pixels,
+        Dims<4>{pixels[0], c.channels, any ? pixels[2] : c.image_height, any ? pixels[3] : c.image_width});
+    if (pixels[2] < c.patch_height || pixels[3] < c.patch_width)
+      raise<ShapeError>("forward: images of ", pixels[2], " x ", pixels[3], " have no patch of ", c.patch_height, " x ",
+                        c.patch_width);
+  }
+
+  /// What is added to the tokens of an image of down * across patches, (tokens, hidden).
+  TensorView<const float, 2> added(std::size_t down, std::size_t across) {
+    const VisionConfig& c = model_.config();
+    const std::size_t learned_down = c.image_height / c.patch_height, learned_across = c.image_width / c.patch_width;
+    if (down == learned_down && across == learned_across) return learned_;
+    if (down == down_ && across == across_) return interpolated_;
+    const std::size_t first = c.first_patch(), hidden = c.image.hidden;
+    down_ = across_ = 0;
+    interpolated_ = Tensor<float, 2>::uninitialised({first + down * across, hidden});
+    std::copy_n(learned_.data(), first * hidden, interpolated_.data());
+    interpolate_bicubic(
+        TensorView<const float, 3>(learned_.data() + first * hidden, {learned_down, learned_across, hidden}),
+        TensorView<float, 3>(interpolated_.data() + first * hidden, {down, across, hidden}));
+    down_ = down, across_ = across;
+    return interpolated_;
+  }
+
   void run(TensorView<const float, 4> pixels, const std::stop_token& stop) {
     const VisionConfig& c = model_.config();
     const TowerWeights& w = model_.weights().image;
     const cpu::Context ctx = context_for_ops();
+    const TensorView<const float, 2> positions =
+        added(pixels.extent(2) / c.patch_height, pixels.extent(3) / c.patch_width);
+    const std::size_t tokens = positions.extent(0);
     sequences_.clear();
-    for (std::size_t i = 0; i < pixels.extent(0); ++i)
-      sequences_.push_back({.begin = i * c.tokens(), .tokens = c.tokens()});
-    const TensorView<float, 2> x = tower_.place(c.image, pixels.extent(0) * c.tokens());
+    for (std::size_t i = 0; i < pixels.extent(0); ++i) sequences_.push_back({.begin = i * tokens, .tokens = tokens});
+    const TensorView<float, 2> x = tower_.place(c.image, pixels.extent(0) * tokens);
     const NormParams params{.eps = c.image.norm_eps, .kind = NormKind::layer};
     for (std::size_t i = 0; i < pixels.extent(0); ++i)
-      embed(pixels[i], x.narrow(0, sequences_[i].begin, c.tokens()), ctx);
+      embed(pixels[i], positions, x.narrow(0, sequences_[i].begin, tokens), ctx);
     if (c.input_norm) norm(x, w.input_norm, x, params, ctx);
     tower_.run(c.image, w, sequences_, false, tap_, stop, ctx);
     if (c.image.modules.norm.empty()) return;
@@ -147,22 +186,23 @@ class VisionPass {
   }
 
   /// The tokens of one image: those learned, and what its patches become, each with what its place adds. pixels:
-  /// (channels, height, width), x: (tokens, hidden).
-  void embed(TensorView<const float, 3> pixels, TensorView<float, 2> x, const cpu::Context& ctx) {
+  /// (channels, height, width), positions, x: (tokens, hidden).
+  void embed(TensorView<const float, 3> pixels, TensorView<const float, 2> positions, TensorView<float, 2> x,
+             const cpu::Context& ctx) {
     const VisionConfig& c = model_.config();
-    detail::reserve_rows(patches_, c.patches(), c.patch_size());
-    const std::size_t across = c.image_width / c.patch_width;
-    for (std::size_t patch = 0; patch < c.patches(); ++patch) {
+    const std::size_t first = c.first_patch(), patches = x.extent(0) - first;
+    detail::reserve_rows(patches_, patches, c.patch_size());
+    const std::size_t across = pixels.extent(2) / c.patch_width;
+    for (std::size_t patch = 0; patch < patches; ++patch) {
       float* to = &patches_(patch, 0);
       const std::size_t top = patch / across * c.patch_height, left = patch % across * c.patch_width;
       for (std::size_t channel = 0; channel < c.channels; ++channel)
         for (std::size_t row = top; row < top + c.patch_height; ++row)
           for (std::size_t column = left; column < left + c.patch_width; ++column) *to++ = pixels(channel, row, column);
     }
-    const std::size_t first = c.first_patch();
     for (std::size_t t = 0; t < first; ++t) std::fill_n(&x(t, 0), c.image.hidden, 0.f);
-    model_.weights().patches.forward(patches_, x.narrow(0, first, c.patches()), ctx);
-    ctx.kernels->add(added_.data(), added_.size(), x.data());
+    model_.weights().patches.forward(patches_.narrow(0, 0, patches), x.narrow(0, first, patches), ctx);
+    ctx.kernels->add(positions.data(), positions.size(), x.data());
   }
 
   /// Token `index` of every image: (images, hidden).
@@ -180,9 +220,10 @@ class VisionPass {
     for (std::size_t i = 0; i < images_; ++i) {
       float* sum = &gathered_(i, 0);
       std::fill_n(sum, c.image.hidden, 0.f);
-      for (std::size_t t = c.first_patch(); t < c.tokens(); ++t)
-        model_.kernels().add(&hidden()(sequences_[i].begin + t, 0), c.image.hidden, sum);
-      for (std::size_t j = 0; j < c.image.hidden; ++j) sum[j] /= static_cast<float>(c.patches());
+      const PackedSequence& s = sequences_[i];
+      for (std::size_t t = c.first_patch(); t < s.tokens; ++t)
+        model_.kernels().add(&hidden()(s.begin + t, 0), c.image.hidden, sum);
+      for (std::size_t j = 0; j < c.image.hidden; ++j) sum[j] /= static_cast<float>(s.tokens - c.first_patch());
     }
     return gathered_.narrow(0, 0, images_);
   }
@@ -213,9 +254,12 @@ class VisionPass {
   }
 
   VisionModel model_;
+  VisionPassOptions options_;
   std::size_t images_ = 0;
   std::vector<PackedSequence> sequences_;
-  Tensor<float, 2> added_;  // (tokens, hidden): positions, with the tokens before the patches
+  Tensor<float, 2> learned_;           // (tokens, hidden): positions, with the tokens before the patches
+  Tensor<float, 2> interpolated_;      // the same for images of another size, of
+  std::size_t down_ = 0, across_ = 0;  // so many patches
   Tap tap_;
   cpu::Workspace workspace_;
   Tower tower_;

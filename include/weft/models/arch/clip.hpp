@@ -74,6 +74,14 @@ inline VisionConfig read_clip_vision(ConfigReader& config) {
   return c;
 }
 
+inline VisionConfig read_clip_text_alone(ConfigReader& config) {
+  VisionConfig c;
+  read_clip_text(config, c);
+  c.text_projection = read_class(config, {"ModelWithProjection", "Model"}) == "ModelWithProjection";
+  c.projection = c.text_projection ? config.positive_or("projection_dim", 512) : c.text.hidden;
+  return c;
+}
+
 /// The layers of an image tower, of CLIP's and of SigLIP's.
 inline constexpr auto clip_image_layers = std::to_array<VisionRow>({
     reshaped(vision_row("vision_model.embeddings.patch_embedding.weight", in_vision::weight<&VisionWeights::patches>,
@@ -145,8 +153,9 @@ inline constexpr auto clip_text_layers = std::to_array<VisionRow>({
              dim::text_hidden),
     text_row("text_model.final_layer_norm.bias", in_vision::in_text<&TowerWeights::norm, &NormWeights::bias>,
              dim::text_hidden),
-    reshaped(text_row("logit_scale", slot<&VisionWeights::logit_scale>, dim::one)),
 });
+inline constexpr auto clip_logit_scale =
+    std::to_array<VisionRow>({reshaped(text_row("logit_scale", slot<&VisionWeights::logit_scale>, dim::one))});
 
 inline constexpr auto clip_image_tensors = joined(
     clip_image_layers,
@@ -162,10 +171,13 @@ inline constexpr auto clip_image_tensors = joined(
                        dim::shared_projection, dim::image_hidden, vision::chosen<&VisionConfig::image_projection>)),
     }));
 
-inline constexpr auto clip_tensors = joined(
-    clip_image_tensors, clip_text_layers, classifier_rows<ImageClassifier::mean>,
-    std::to_array<VisionRow>({text_row("text_projection.weight", in_vision::weight<&VisionWeights::text_projection>,
-                                       dim::shared_projection, dim::text_hidden)}));
+inline constexpr auto clip_text_tensors = joined(
+    clip_text_layers,
+    std::to_array<VisionRow>({vision_row("text_projection.weight", in_vision::weight<&VisionWeights::text_projection>,
+                                         dim::shared_projection, dim::text_hidden, vision::projected_text)}));
+
+inline constexpr auto clip_tensors =
+    joined(clip_image_tensors, clip_text_tensors, clip_logit_scale, classifier_rows<ImageClassifier::mean>);
 
 // Buffers that older versions of transformers saved.
 inline constexpr auto clip_ignored_tensors =
@@ -186,5 +198,13 @@ inline constexpr VisionArchitecture clip_vision_model{.model_type = "clip_vision
                                                       .ignored_keys = vision_ignored_keys,
                                                       .ignored_tensors = clip_ignored_tensors,
                                                       .prefix = "vision_model."};
+
+/// Its text tower alone.
+inline constexpr VisionArchitecture clip_text_model{.model_type = "clip_text_model",
+                                                    .read_config = read_clip_text_alone,
+                                                    .tensors = clip_text_tensors,
+                                                    .ignored_keys = vision_ignored_keys,
+                                                    .ignored_tensors = clip_ignored_tensors,
+                                                    .prefix = "text_model."};
 
 }  // namespace weft::inline v0::arch

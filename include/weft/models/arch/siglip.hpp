@@ -59,6 +59,13 @@ inline VisionConfig read_siglip_vision(ConfigReader& config) {
   return c;
 }
 
+inline VisionConfig read_siglip_text_alone(ConfigReader& config) {
+  VisionConfig c;
+  read_siglip_text(config, c);
+  static_cast<void>(read_class(config, {"Model"}));
+  return c;
+}
+
 /// A row of the head that pools by attention.
 constexpr VisionRow pooler_row(std::string_view name, VisionSlot slot, VisionRow::Extent rows,
                                VisionRow::Extent columns = nullptr) {
@@ -121,14 +128,17 @@ inline constexpr auto siglip_image_tensors =
            std::to_array<VisionRow>({vision_row("vision_model.embeddings.patch_embedding.bias",
                                                 in_vision::bias<&VisionWeights::patches>, dim::image_hidden)}));
 
-inline constexpr auto siglip_tensors = joined(
-    siglip_image_tensors, clip_text_layers, classifier_rows<ImageClassifier::mean>,
+inline constexpr auto siglip_text_tensors = joined(
+    clip_text_layers,
     std::to_array<VisionRow>({
         text_row("text_model.head.weight", in_vision::weight<&VisionWeights::text_projection>, dim::shared_projection,
                  dim::text_hidden),
         text_row("text_model.head.bias", in_vision::bias<&VisionWeights::text_projection>, dim::shared_projection),
-        reshaped(text_row("logit_bias", slot<&VisionWeights::logit_bias>, dim::one)),
     }));
+
+inline constexpr auto siglip_tensors =
+    joined(siglip_image_tensors, siglip_text_tensors, clip_logit_scale, classifier_rows<ImageClassifier::mean>,
+           std::to_array<VisionRow>({reshaped(text_row("logit_bias", slot<&VisionWeights::logit_bias>, dim::one))}));
 
 /// SigLIP (Zhai et al. 2023, arXiv:2303.15343; transformers, models/siglip/modeling_siglip.py): CLIP's graph without
 /// class token, with a head that pools by attention, and every pair of image and text judged by itself.
@@ -145,5 +155,13 @@ inline constexpr VisionArchitecture siglip_vision_model{.model_type = "siglip_vi
                                                         .ignored_keys = vision_ignored_keys,
                                                         .ignored_tensors = clip_ignored_tensors,
                                                         .prefix = "vision_model."};
+
+/// Its text tower alone.
+inline constexpr VisionArchitecture siglip_text_model{.model_type = "siglip_text_model",
+                                                      .read_config = read_siglip_text_alone,
+                                                      .tensors = siglip_text_tensors,
+                                                      .ignored_keys = vision_ignored_keys,
+                                                      .ignored_tensors = clip_ignored_tensors,
+                                                      .prefix = "text_model."};
 
 }  // namespace weft::inline v0::arch

@@ -92,6 +92,7 @@ namespace vision {
 
 inline bool never(const VisionConfig&, std::size_t) { return false; }
 inline bool text(const VisionConfig& c, std::size_t) { return c.has_text(); }
+inline bool projected_text(const VisionConfig& c, std::size_t) { return c.has_text() && c.text_projection; }
 template <bool VisionConfig::*Choice>
 bool chosen(const VisionConfig& c, std::size_t) {
   return c.*Choice;
