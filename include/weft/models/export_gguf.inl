@@ -82,7 +82,7 @@ class GgufExport {
     const bool llama =
         architecture_.model_type == "mistral" && (config_.window == 0 || config_.window >= config_.context);
     for (const GgufArchitecture& architecture : gguf_architectures)
-      if (!architecture.experts && architecture.model_type == (llama ? "llama" : architecture_.model_type))
+      if (architecture.expert_keys.empty() && architecture.model_type == (llama ? "llama" : architecture_.model_type))
         return architecture.name;
     raise<UnsupportedError>(checkpoint_.config().location(), ": models of type \"", architecture_.model_type,
                             "\" cannot be written as GGUF");
