@@ -30,7 +30,7 @@ struct GgufArchitecture {
   std::span<const GgufConfigKey> keys{};         ///< more of them
   std::span<const GgufConfigTensor> tensors{};   ///< what is known by tensors
   std::span<const GgufConfigKey> expert_keys{};  ///< of models with experts; empty: for files without
-  std::string_view partial_rotary = "partial_rotary_factor";
+  std::string_view partial_rotary{};  ///< the key of families that rotate a part of a head unless it says otherwise
 };
 
 inline constexpr auto gguf_llama_sizes = std::to_array<GgufConfigKey>({
@@ -179,12 +179,26 @@ inline constexpr auto gguf_architectures = std::to_array<GgufArchitecture>({
      gguf_gemma_keys, gguf_biases},
     {"gemma3", "gemma3_text", R"("hidden_activation":"gelu_pytorch_tanh","norm_gain_offset":0)", gguf_llama_sizes,
      gguf_gemma_keys, gguf_biases},
-    {"phi2", "phi", R"("hidden_act":"gelu_new")", gguf_llama_sizes, gguf_layer_norm_keys},
+    {"phi2",
+     "phi",
+     R"("hidden_act":"gelu_new")",
+     gguf_llama_sizes,
+     gguf_layer_norm_keys,
+     {},
+     {},
+     "partial_rotary_factor"},
     {"phi3", "phi3", R"("hidden_act":"silu")", gguf_llama_sizes, gguf_phi3_keys},
     {"olmo", "olmo", R"("hidden_act":"silu","rope_interleave":true)", gguf_llama_sizes, gguf_olmo_keys, gguf_biases},
     {"olmo2", "olmo2", R"("hidden_act":"silu")", gguf_llama_sizes, gguf_rms_keys, gguf_biases},
     {"olmoe", "olmoe", R"("hidden_act":"silu")", gguf_llama_sizes, gguf_rms_keys, gguf_biases, gguf_expert_keys},
-    {"stablelm", "stablelm", R"("hidden_act":"silu")", gguf_llama_sizes, gguf_layer_norm_keys, gguf_stablelm_tensors},
+    {"stablelm",
+     "stablelm",
+     R"("hidden_act":"silu")",
+     gguf_llama_sizes,
+     gguf_layer_norm_keys,
+     gguf_stablelm_tensors,
+     {},
+     "partial_rotary_factor"},
     {"gptneox",
      "gpt_neox",
      R"("hidden_act":"gelu")",

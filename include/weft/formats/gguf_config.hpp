@@ -179,9 +179,12 @@ class GgufConfigReader {
 
   void rope() {
     const GgufValue* rotary = find("rope.dimension_count");
-    if (rotary && rotary->as_size() != head_dim())
-      config_.add(architecture_.partial_rotary,
-                  json_number(static_cast<double>(rotary->as_size()) / static_cast<double>(head_dim()), *rotary));
+    const std::size_t whole = head_dim();
+    if (whole == 0) raise<FormatError>(file_.path(), ": heads have no elements");
+    const std::size_t part = rotary ? rotary->as_size() : whole;
+    if (part != whole || !architecture_.partial_rotary.empty())
+      config_.add(architecture_.partial_rotary.empty() ? "partial_rotary_factor" : architecture_.partial_rotary,
+                  json_number(static_cast<double>(part) / static_cast<double>(whole)));
     const std::optional<AnyTensor> longer = tensors_("rope_factors_long.weight");
     const std::optional<AnyTensor> shorter = tensors_("rope_factors_short.weight");
     const GgufValue* type = find("rope.scaling.type");
