@@ -9,11 +9,16 @@
 #include <string>
 #include <vector>
 
+#include <weft/formats/gguf.hpp>
 #include <weft/formats/gguf_architectures.hpp>
+#include <weft/formats/gguf_config.hpp>
+#include <weft/formats/gguf_writer.hpp>
 #include <weft/formats/safetensors.hpp>
+#include <weft/models/export_gguf.hpp>
 #include <weft/models/load.hpp>
 #include <weft/models/registry.hpp>
 #include <weft/models/save_pretrained.hpp>
+#include <weft/quant/quantize.hpp>
 
 #include "fixtures.hpp"
 
@@ -51,6 +56,11 @@ class GgufDecoders : public testing::TestWithParam<std::string> {
     expected.logits.assign(logits.elements<float>().begin(), logits.elements<float>().end());
     return expected;
   }
+  static std::vector<float> floats(const AnyTensor& tensor) {
+    std::vector<float> values(tensor.size());
+    dequantize_row(tensor.dtype(), tensor.bytes().data(), values.size(), values.data());
+    return values;
+  }
   static float difference(const CausalLM& model, const Expected& expected) {
     const std::vector<float> all = observe(model, expected.prompt).logits;
     return max_difference(std::span(all).last(expected.logits.size()), expected.logits);
@@ -73,6 +83,31 @@ TEST_P(GgufDecoders, AreSavedAsTransformersHasThem) {
   EXPECT_NE(model.parts().checkpoint_config.get_or("rope_interleave", false), true);
   EXPECT_FALSE(model.parts().checkpoint_config.contains("norm_gain_offset"));
   EXPECT_LE(difference(model, expected()), 2e-4f);
+}
+
+/// From transformers' names and layouts, what is written is what the converter wrote: its metadata and its tensors.
+TEST_P(GgufDecoders, AreWrittenAsTheConverterDoes) {
+  const TemporaryDirectory saved;
+  save_pretrained(load_causal_lm(path(), {.threads = 1}), saved.path() / "model", {.weights = DType::f32});
+  GgufWriter writer;
+  for (const TensorToWrite& tensor : export_gguf(Checkpoint::open(saved.path() / "model"), writer))
+    writer.add_tensor(tensor.name, tensor.dtype, tensor.shape, tensor.read);
+  writer.write(saved.path() / "m.gguf");
+  const GgufFile written(saved.path() / "m.gguf"), original(path());
+  for (const GgufValue& value : original.metadata())
+    if (value.key().starts_with(original.architecture())) {
+      // Phi-3's is the context where nothing stretches it.
+      if (GetParam() == "phi3" && value.key() == "phi3.rope.scaling.original_context_length") continue;
+      const GgufValue* other = written.find_value(value.key());
+      ASSERT_NE(other, nullptr) << value.key();
+      EXPECT_EQ(detail::json_of(*other), detail::json_of(value)) << value.key();
+    }
+  ASSERT_EQ(written.entries().size(), original.entries().size());
+  for (const WeightsEntry& entry : original.entries()) {
+    const AnyTensor before = original.tensor(entry.name), after = written.tensor(entry.name);
+    EXPECT_EQ(after.shape(), before.shape()) << entry.name;
+    EXPECT_LE(max_difference(floats(after), floats(before)), 1e-6f) << entry.name;
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(All, GgufDecoders, testing::ValuesIn(names()), [](const auto& named) {
