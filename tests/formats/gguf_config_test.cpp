@@ -22,6 +22,7 @@
 namespace {
 
 using testing::AllOf;
+using testing::ElementsAre;
 using testing::HasSubstr;
 using weft_tests::message_of;
 
@@ -73,7 +74,7 @@ TEST_F(GgufConfig, NamesSizesAsHuggingFaceDoes) {
   EXPECT_TRUE(json.at("rope_interleave").as_bool());
   EXPECT_TRUE(json.at("attention_bias").as_bool());
   EXPECT_FALSE(json.at("tie_word_embeddings").as_bool());
-  EXPECT_EQ(json.find("mlp_bias"), nullptr);
+  EXPECT_FALSE(json.at("mlp_bias").as_bool());
   EXPECT_EQ(json.find("rope_scaling"), nullptr);
 }
 
@@ -94,6 +95,55 @@ TEST_F(GgufConfig, KnowsOtherArchitectures) {
   EXPECT_EQ(qwen.find("rope_interleave"), nullptr);
   EXPECT_EQ(qwen.find("attention_bias"), nullptr);
   EXPECT_TRUE(qwen.at("tie_word_embeddings").as_bool());
+}
+
+TEST_F(GgufConfig, SaysWhatTheArchitectureImplies) {
+  const auto gemma3 = [&](const std::function<void(weft::GgufWriter&)>& more) {
+    return config([&](weft::GgufWriter& writer) {
+      sizes(writer, "gemma3");
+      writer.set("gemma3.block_count", std::uint32_t{3});
+      writer.set("gemma3.attention.key_length", std::uint32_t{6});
+      more(writer);
+    });
+  };
+  const auto types = [](const weft::Json& json) {
+    std::vector<std::string_view> names;
+    for (const weft::Json& type : json.at("layer_types")) names.push_back(type.as_string());
+    return names;
+  };
+  const weft::Json usual = gemma3([](weft::GgufWriter&) {});
+  EXPECT_EQ(usual.at("model_type").as_string(), "gemma3_text");
+  EXPECT_EQ(usual.at("query_pre_attn_scalar").as_int(), 6);
+  EXPECT_EQ(usual.at("norm_gain_offset").as_int(), 0);
+  EXPECT_EQ(usual.find("layer_types"), nullptr);
+  const weft::Json largest =
+      gemma3([](weft::GgufWriter& writer) { writer.set("gemma3.block_count", std::uint32_t{62}); });
+  EXPECT_EQ(largest.at("query_pre_attn_scalar").as_int(), 4);
+  const weft::Json period =
+      gemma3([](weft::GgufWriter& writer) { writer.set("gemma3.attention.sliding_window_pattern", std::uint32_t{2}); });
+  EXPECT_THAT(types(period), ElementsAre("sliding_attention", "full_attention", "sliding_attention"));
+  const weft::Json each = gemma3([](weft::GgufWriter& writer) {
+    writer.set("gemma3.attention.sliding_window_pattern", std::vector<bool>{false, true, true});
+  });
+  EXPECT_THAT(types(each), ElementsAre("full_attention", "sliding_attention", "sliding_attention"));
+}
+
+TEST_F(GgufConfig, TakesWidthsOfExpertsFromTensorsOrMetadata) {
+  const auto widths = [&](const std::function<void(weft::GgufWriter&)>& more) {
+    return config([&](weft::GgufWriter& writer) {
+             sizes(writer, "qwen2moe");
+             writer.set("qwen2moe.expert_count", std::uint32_t{4});
+             more(writer);
+           })
+        .at("moe_intermediate_size")
+        .as_int();
+  };
+  EXPECT_EQ(widths([&](weft::GgufWriter& writer) {
+              writer.add_tensor("blk.0.ffn_up_exps.weight", zeros({4, 7, 8}));
+            }),
+            7);
+  EXPECT_EQ(
+      widths([](weft::GgufWriter& writer) { writer.set("qwen2moe.expert_feed_forward_length", std::uint32_t{9}); }), 9);
 }
 
 TEST_F(GgufConfig, ReadsRotaryScaling) {

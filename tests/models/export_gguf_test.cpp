@@ -7,7 +7,10 @@
 #include <cstddef>
 #include <filesystem>
 #include <string>
+#include <utility>
 #include <vector>
+
+#include <nlohmann/json.hpp>
 
 #include <weft/models/load.hpp>
 
@@ -27,18 +30,58 @@ void write(const std::filesystem::path& from, const std::filesystem::path& to) {
   writer.write(to);
 }
 
+/// A model, and changes of its config.json without which GGUF has no place for it.
+struct Exported {
+  const char* name;
+  std::vector<std::pair<const char*, nlohmann::json>> changes = {};
+};
+
 /// The file computes what the directory does.
 TEST(ExportGguf, KeepsTheModel) {
   const TemporaryDirectory directory;
   const std::filesystem::path path = directory.path() / "m.gguf";
-  for (const char* name : {"llama-gqa", "llama-tied", "llama-head-dim", "llama3-rope", "llama-linear-rope",
-                           "llama-bias", "llama-f16", "llama-sharded", "llama-v5"}) {
-    write(fixture(name), path);
+  const std::vector<Exported> models{
+      {"llama-gqa"},
+      {"llama-tied"},
+      {"llama-head-dim"},
+      {"llama3-rope"},
+      {"llama-linear-rope"},
+      {"llama-bias"},
+      {"llama-f16"},
+      {"llama-sharded"},
+      {"llama-v5"},
+      {"mixtral"},
+      {"qwen2"},
+      {"qwen2-yarn"},
+      {"qwen3"},
+      {"gemma"},
+      {"gemma2", {{"query_pre_attn_scalar", 12}}},
+      {"gemma3", {{"query_pre_attn_scalar", 12}}},
+      {"phi"},
+      {"phi3"},
+      {"phi3-long"},
+      {"olmo"},
+      {"olmo2"},
+      {"olmoe", {{"clip_qkv", nullptr}}},
+      {"stablelm"},
+      {"stablelm-parallel"},
+      {"gpt-neox"},
+      {"gpt-neox-sequential"},
+      {"falcon"},
+      {"falcon-grouped"},
+      {"falcon-one-norm"},
+      {"gpt2"},
+      {"bloom"},
+      {"mpt"},
+  };
+  for (const auto& [name, changes] : models) {
+    const CheckpointCopy copy(name);
+    for (const auto& [key, value] : changes) copy.set_config(key, value);
+    write(copy.path(), path);
     const std::vector<TokenId> prompt = Reference(name).prompt();
     const LoadOptions options{.threads = 1, .compute = Compute::f32};
-    const CausalLM before = load_causal_lm(fixture(name), options);
+    const CausalLM before = load_causal_lm(copy.path(), options);
     const CausalLM after = load_causal_lm(path, options);
-    EXPECT_EQ(after.config().rope.pairing, RopePairing::interleaved);
     EXPECT_LE(max_difference(observe(after, prompt).logits, observe(before, prompt).logits), 2e-4f) << name;
     EXPECT_FALSE(after.has_tokenizer());
   }
@@ -70,8 +113,20 @@ TEST(ExportGguf, WritesTheTokenizer) {
 
 TEST(ExportGguf, RefusesWhatGgufHasNoPlaceFor) {
   const TemporaryDirectory directory;
-  EXPECT_THAT(message_of<UnsupportedError>([&] { write(fixture("mistral-window"), directory.path() / "m.gguf"); }),
-              HasSubstr("models of type \"mistral\" cannot be written as GGUF"));
+  const auto refused = [&](const char* name) {
+    return message_of<UnsupportedError>([&] { write(fixture(name), directory.path() / "m.gguf"); });
+  };
+  EXPECT_THAT(refused("mistral-window"), HasSubstr("models of type \"mistral\" cannot be written as GGUF"));
+  EXPECT_THAT(refused("opt"), HasSubstr("models of type \"opt\" cannot be written as GGUF"));
+  EXPECT_THAT(refused("qwen2-window"), HasSubstr("a sliding window in these layers cannot be written as GGUF"));
+  EXPECT_THAT(refused("gemma2"), HasSubstr("a factor of scores other than the root of head_dim cannot be"));
+  EXPECT_THAT(refused("olmoe"), HasSubstr("clipped queries, keys and values cannot be written as GGUF"));
+  EXPECT_THAT(refused("falcon-alibi"), HasSubstr("cannot be written as GGUF"));
+  EXPECT_THAT(refused("qwen2-moe"), HasSubstr("layers without experts, or these weights of experts, cannot be"));
+  const CheckpointCopy other("gpt-neox");
+  other.set_config("hidden_act", "relu");
+  EXPECT_THAT(message_of<UnsupportedError>([&] { write(other.path(), directory.path() / "m.gguf"); }),
+              HasSubstr("config.json: byte 1: this activation cannot be written as GGUF"));
 }
 
 }  // namespace

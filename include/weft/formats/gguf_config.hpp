@@ -15,6 +15,7 @@
 #include <weft/core/error.hpp>
 #include <weft/core/function_ref.hpp>
 #include <weft/formats/gguf.hpp>
+#include <weft/formats/gguf_architectures.hpp>
 #include <weft/formats/gguf_value.hpp>
 #include <weft/formats/json.hpp>
 #include <weft/formats/json_text.hpp>
@@ -25,58 +26,6 @@ namespace weft::inline v0 {
 using GgufTensors = FunctionRef<std::optional<AnyTensor>(std::string_view)>;
 
 namespace detail {
-
-/// A key of config.json and the one of a GGUF file that means the same, without the name of the architecture.
-struct GgufConfigKey {
-  std::string_view config;
-  std::string_view gguf;
-};
-
-/// How the metadata of an architecture become a config.json.
-struct GgufArchitecture {
-  std::string_view name;                  ///< general.architecture
-  std::string_view model_type;            ///< config.json's
-  std::string_view constants;             ///< members of config.json that the architecture implies
-  std::span<const GgufConfigKey> keys{};  ///< beside gguf_common_keys
-  bool experts = false;                   ///< for files that have some
-};
-
-inline constexpr auto gguf_common_keys = std::to_array<GgufConfigKey>({
-    {"hidden_size", "embedding_length"},
-    {"intermediate_size", "feed_forward_length"},
-    {"num_hidden_layers", "block_count"},
-    {"num_attention_heads", "attention.head_count"},
-    {"num_key_value_heads", "attention.head_count_kv"},
-    {"head_dim", "attention.key_length"},
-    {"max_position_embeddings", "context_length"},
-    {"rms_norm_eps", "attention.layer_norm_rms_epsilon"},
-    {"rope_theta", "rope.freq_base"},
-});
-
-// Keys that change nothing beyond what tensors and other keys say, or that this header reads by name.
-inline constexpr auto gguf_other_keys = std::to_array<std::string_view>({
-    "vocab_size",
-    "attention.value_length",
-    "rope.dimension_count",
-    "rope.scaling.type",
-    "rope.scaling.factor",
-    "rope.scaling.original_context_length",
-    "rope.scaling.finetuned",
-    "expert_feed_forward_length",
-});
-
-inline constexpr auto gguf_expert_keys = std::to_array<GgufConfigKey>({
-    {"num_local_experts", "expert_count"},
-    {"num_experts_per_tok", "expert_used_count"},
-});
-
-/// Llama's rows of queries and keys are in the order in which neighbours rotate together.
-inline constexpr auto gguf_architectures = std::to_array<GgufArchitecture>({
-    {"llama", "llama", R"("hidden_act":"silu","rope_interleave":true)"},
-    {"llama", "mixtral", R"("hidden_act":"silu","rope_interleave":true)", gguf_expert_keys, true},
-    {"qwen2", "qwen2", R"("hidden_act":"silu")"},
-    {"qwen3", "qwen3", R"("hidden_act":"silu")"},
-});
 
 inline std::string json_number(double value, const GgufValue& at) {
   if (!std::isfinite(value)) raise<FormatError>(at.location(), ": expected a number, found infinity or NaN");
@@ -122,11 +71,16 @@ class GgufConfigReader {
       raise<FormatError>(file_.path(), ": there is no matrix token_embd.weight");
     config_.add("vocab_size", std::to_string(embedding->extent(0)));
     config_.add("tie_word_embeddings", tensors_("output.weight") ? "false" : "true");
-    if (tensors_("blk.0.attn_q.bias") && !architecture_.name.starts_with("qwen2"))
-      config_.add("attention_bias", "true");
-    if (tensors_("blk.0.ffn_up.bias")) config_.add("mlp_bias", "true");
-    for (const GgufConfigKey& key : gguf_common_keys) copy(key);
-    for (const GgufConfigKey& key : architecture_.keys) copy(key);
+    for (const GgufConfigTensor& said : architecture_.tensors)
+      config_.add(said.config, tensors_(said.tensor).has_value() == said.there ? "true" : "false");
+    for (const auto& keys : {architecture_.sizes, architecture_.keys, architecture_.expert_keys})
+      for (const GgufConfigKey& key : keys) copy(key);
+    if (architecture_.name == "mpt") mpt();
+    if (architecture_.name == "falcon")
+      config_.add("num_ln_in_parallel_attn", tensors_("blk.0.attn_norm_2.weight") ? "2" : "1");
+    if (architecture_.name == "gemma2") gemma(46);
+    if (architecture_.name == "gemma3") gemma(62);
+    if (architecture_.name.starts_with("qwen") && !architecture_.expert_keys.empty()) experts();
     rope();
     return parse_json(config_.finish(), file_.path() + " (metadata)");
   }
@@ -138,7 +92,7 @@ class GgufConfigReader {
     const bool has_experts = experts && experts->as_size() > 0;
     std::string known;
     for (const GgufArchitecture& architecture : gguf_architectures) {
-      if (architecture.name == name && architecture.experts == has_experts) return architecture;
+      if (architecture.name == name && architecture.expert_keys.empty() != has_experts) return architecture;
       known += concat(known.empty() ? "" : ", ", architecture.model_type);
     }
     raise<UnsupportedError>(file_.value("general.architecture").location(), ": the architecture \"", name,
@@ -147,8 +101,13 @@ class GgufConfigReader {
 
   const GgufValue* find(std::string_view key) const { return file_.find_value(concat(architecture_.name, ".", key)); }
 
+  std::size_t size_of(std::string_view key) const {
+    return file_.value(concat(architecture_.name, ".", key)).as_size();
+  }
+
   void copy(const GgufConfigKey& key) {
-    if (const GgufValue* value = find(key.gguf)) config_.add(key.config, json_of(*value));
+    const GgufValue* value = key.config.empty() ? nullptr : find(key.gguf);
+    if (value) config_.add(key.config, json_of(*value));
   }
 
   /// As in config.json, a key that nobody knows is an error and never a silent default.
@@ -160,7 +119,7 @@ class GgufConfigReader {
     for (const GgufValue& value : file_.metadata()) {
       if (!value.key().starts_with(prefix)) continue;
       const std::string_view key = value.key().substr(prefix.size());
-      const bool known = in(gguf_common_keys, key) || in(architecture_.keys, key) || in(gguf_expert_keys, key) ||
+      const bool known = in(architecture_.sizes, key) || in(architecture_.keys, key) ||
                          std::find(gguf_other_keys.begin(), gguf_other_keys.end(), key) != gguf_other_keys.end();
       if (!known)
         raise<UnsupportedError>(value.location(),
@@ -170,17 +129,68 @@ class GgufConfigReader {
 
   std::size_t head_dim() const {
     if (const GgufValue* given = find("attention.key_length")) return given->as_size();
-    const std::size_t heads = file_.value(concat(architecture_.name, ".attention.head_count")).as_size();
-    return heads == 0 ? 0 : file_.value(concat(architecture_.name, ".embedding_length")).as_size() / heads;
+    const std::size_t heads = size_of("attention.head_count");
+    return heads == 0 ? 0 : size_of("embedding_length") / heads;
+  }
+
+  /// Widths of experts, which older files do not say.
+  void experts() {
+    const auto width = [&](std::string_view key, std::string_view gguf, const char* name, std::size_t axis) {
+      if (const GgufValue* value = find(gguf)) return config_.add(key, json_of(*value));
+      const std::optional<AnyTensor> tensor = tensors_(name);
+      if (tensor && tensor->rank() > axis) config_.add(key, std::to_string(tensor->extent(axis)));
+    };
+    width("moe_intermediate_size", "expert_feed_forward_length", "blk.0.ffn_up_exps.weight", 1);
+    width("shared_expert_intermediate_size", "expert_shared_feed_forward_length", "blk.0.ffn_up_shexp.weight", 0);
+  }
+
+  /// Scores are divided by the root of head_dim, in the model of the most layers by that of hidden / heads. Files may
+  /// say which layers have a window: every layer but each n-th one, or one by one.
+  void gemma(std::size_t most_layers) {
+    const std::size_t layers = size_of("block_count");
+    const std::size_t scalar =
+        layers == most_layers ? size_of("embedding_length") / size_of("attention.head_count") : head_dim();
+    config_.add("query_pre_attn_scalar", std::to_string(scalar));
+    const GgufValue* pattern = find("attention.sliding_window_pattern");
+    if (!pattern) return;
+    std::vector<bool> windows;
+    if (pattern->is_array()) {
+      pattern->for_each([&](const GgufValue& window) { windows.push_back(window.as_bool()); });
+    } else {
+      const std::size_t period = pattern->as_size();
+      for (std::size_t i = 0; i < layers; ++i) windows.push_back(period == 0 || (i + 1) % period != 0);
+    }
+    std::string types;
+    for (const bool window : windows)
+      types += concat(types.empty() ? "" : ",", window ? R"("sliding_attention")" : R"("full_attention")");
+    config_.add("layer_types", concat("[", types, "]"));
+  }
+
+  void mpt() {
+    const std::size_t hidden = size_of("embedding_length");
+    config_.add("expansion_ratio", std::to_string(hidden == 0 ? 0 : size_of("feed_forward_length") / hidden));
+    JsonObjectText attention;
+    const GgufValue* slope = find("attention.max_alibi_bias");
+    attention.add("alibi", slope && slope->as_double() > 0.0 ? "true" : "false");
+    if (slope) attention.add("alibi_bias_max", json_of(*slope));
+    if (const GgufValue* clip = find("attention.clamp_kqv")) attention.add("clip_qkv", json_of(*clip));
+    config_.add("attn_config", attention.finish());
   }
 
   void rope() {
     const GgufValue* rotary = find("rope.dimension_count");
-    if (rotary && rotary->as_size() != head_dim())
-      config_.add("partial_rotary_factor",
-                  json_number(static_cast<double>(rotary->as_size()) / static_cast<double>(head_dim()), *rotary));
+    const std::size_t whole = head_dim();
+    if (whole == 0) raise<FormatError>(file_.path(), ": heads have no elements");
+    const std::size_t part = rotary ? rotary->as_size() : whole;
+    if (part != whole || !architecture_.partial_rotary.empty())
+      config_.add(architecture_.partial_rotary.empty() ? "partial_rotary_factor" : architecture_.partial_rotary,
+                  json_number(static_cast<double>(part) / static_cast<double>(whole)));
+    const std::optional<AnyTensor> longer = tensors_("rope_factors_long.weight");
+    const std::optional<AnyTensor> shorter = tensors_("rope_factors_short.weight");
     const GgufValue* type = find("rope.scaling.type");
-    if (type && type->as_string() != "none") {
+    if (longer && shorter) {
+      config_.add("rope_scaling", long_rope(*longer, *shorter));
+    } else if (type && type->as_string() != "none") {
       JsonObjectText scaling;
       scaling.add("rope_type", json_of(*type));
       if (const GgufValue* factor = find("rope.scaling.factor")) scaling.add("factor", json_of(*factor));
@@ -192,17 +202,31 @@ class GgufConfigReader {
     }
   }
 
+  /// Factors of their own for short and for long texts.
+  std::string long_rope(const AnyTensor& longer, const AnyTensor& shorter) const {
+    JsonObjectText scaling;
+    scaling.add("rope_type", R"("longrope")");
+    scaling.add("long_factor", list_of(longer, "rope_factors_long.weight"));
+    scaling.add("short_factor", list_of(shorter, "rope_factors_short.weight"));
+    if (const GgufValue* context = find("rope.scaling.original_context_length"))
+      scaling.add("original_max_position_embeddings", json_of(*context));
+    if (const GgufValue* factor = find("rope.scaling.attn_factor")) scaling.add("attention_factor", json_of(*factor));
+    return scaling.finish();
+  }
+
   /// What Llama 3.1's rule comes to: every frequency is divided by a factor of its own.
   std::string with_factors(const AnyTensor& factors) const {
-    if (factors.dtype() != DType::f32)
-      raise<FormatError>(file_.path(), ": tensor rope_freqs.weight has element type ", name(factors.dtype()),
+    return concat(R"({"rope_type":"factors","factors":)", list_of(factors, "rope_freqs.weight"), "}");
+  }
+
+  std::string list_of(const AnyTensor& vector, std::string_view tensor) const {
+    if (vector.dtype() != DType::f32)
+      raise<FormatError>(file_.path(), ": tensor ", tensor, " has element type ", name(vector.dtype()),
                          ", expected f32");
-    std::string list = "[";
-    for (const float factor : factors.elements<float>())
-      list +=
-          (list.size() > 1 ? "," : "") + json_number(static_cast<double>(factor), file_.value("general.architecture"));
-    list += "]";
-    return concat(R"({"rope_type":"factors","factors":)", list, "}");
+    std::string list;
+    for (const float value : vector.elements<float>())
+      list += (list.empty() ? "" : ",") + json_number(static_cast<double>(value), file_.value("general.architecture"));
+    return concat("[", list, "]");
   }
 
   const GgufFile& file_;

@@ -118,6 +118,28 @@ class GgufWriter {
   /// The bytes of the elements of all tensors, with what aligns them.
   std::size_t tensor_bytes() const noexcept { return data_bytes_; }
 
+  /// The bytes in front of the elements: the whole file where there are no tensors.
+  std::string header() const {
+    std::string out(detail::gguf_magic);
+    detail::append_gguf(out, std::uint32_t{3});
+    detail::append_gguf(out, std::uint64_t{tensors_.size()});
+    detail::append_gguf(out, std::uint64_t{values_.size()});
+    for (const Value& value : values_) {
+      detail::append_gguf(out, std::string_view(value.key));
+      out += value.bytes;
+    }
+    for (const Tensor& tensor : tensors_) {
+      detail::append_gguf(out, std::string_view(tensor.name));
+      detail::append_gguf(out, static_cast<std::uint32_t>(tensor.shape.rank()));
+      for (std::size_t i = tensor.shape.rank(); i > 0; --i)
+        detail::append_gguf(out, std::uint64_t{tensor.shape[i - 1]});
+      detail::append_gguf(out, detail::gguf_tensor_type_of(tensor.dtype));
+      detail::append_gguf(out, std::uint64_t{tensor.offset});
+    }
+    out.append(aligned(out.size()) - out.size(), '\0');
+    return out;
+  }
+
   /// Writes the file. It has its name only when it is complete, so that the tensors may come from a file of that name.
   /// `progress` is called after every tensor; what it throws ends writing. Throws FormatError where the file cannot be
   /// written, ShapeError where a tensor that is made has another type or shape than was announced, and what makes it
@@ -164,27 +186,6 @@ class GgufWriter {
   static void begin_array(std::string& out, GgufType type, std::size_t size) {
     detail::append_gguf(out, detail::gguf_number_of(type));
     detail::append_gguf(out, std::uint64_t{size});
-  }
-
-  std::string header() const {
-    std::string out(detail::gguf_magic);
-    detail::append_gguf(out, std::uint32_t{3});
-    detail::append_gguf(out, std::uint64_t{tensors_.size()});
-    detail::append_gguf(out, std::uint64_t{values_.size()});
-    for (const Value& value : values_) {
-      detail::append_gguf(out, std::string_view(value.key));
-      out += value.bytes;
-    }
-    for (const Tensor& tensor : tensors_) {
-      detail::append_gguf(out, std::string_view(tensor.name));
-      detail::append_gguf(out, static_cast<std::uint32_t>(tensor.shape.rank()));
-      for (std::size_t i = tensor.shape.rank(); i > 0; --i)
-        detail::append_gguf(out, std::uint64_t{tensor.shape[i - 1]});
-      detail::append_gguf(out, detail::gguf_tensor_type_of(tensor.dtype));
-      detail::append_gguf(out, std::uint64_t{tensor.offset});
-    }
-    out.append(aligned(out.size()) - out.size(), '\0');
-    return out;
   }
 
   void write_to(const std::filesystem::path& path, const std::function<void(const WriteProgress&)>& progress) const {

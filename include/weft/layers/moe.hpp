@@ -26,6 +26,8 @@ struct MoeWeights {
 struct MoeParams {
   std::size_t experts_per_token = 0;
   bool normalised = false;  ///< the weights of the chosen experts are divided by their sum
+
+  bool operator==(const MoeParams&) const = default;
 };
 
 /// Scratch of a mixture of experts for `tokens` tokens.

@@ -24,6 +24,8 @@ struct DecoderModules {
   std::string_view mlp = "mlp";              ///< inside a layer
   std::string_view norm = "model.norm";
   std::string_view output = "lm_head";
+
+  bool operator==(const DecoderModules&) const = default;
 };
 
 /// The sizes and choices of a decoder, in the words of the field. Fields beyond the sizes have neutral values that
@@ -99,6 +101,8 @@ struct DecoderConfig {
   std::size_t widest_intermediate() const noexcept {
     return std::max({intermediate, expert_intermediate, shared_intermediate});
   }
+
+  bool operator==(const DecoderConfig&) const = default;
 };
 
 }  // namespace weft::inline v0

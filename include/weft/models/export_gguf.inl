@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -13,11 +14,16 @@
 
 #include <weft/core/any_tensor.hpp>
 #include <weft/core/error.hpp>
+#include <weft/core/source.hpp>
 #include <weft/formats/checkpoint.hpp>
+#include <weft/formats/gguf.hpp>
+#include <weft/formats/gguf_architectures.hpp>
+#include <weft/formats/gguf_config.hpp>
 #include <weft/formats/gguf_writer.hpp>
 #include <weft/formats/weights_file.hpp>
 #include <weft/models/paired_rows.hpp>
 #include <weft/models/registry.hpp>
+#include <weft/models/weight_loader.hpp>
 #include <weft/ops/rope.hpp>
 #include <weft/quant/quantize.hpp>
 #include <weft/tokenizers/gguf_vocabulary_files.hpp>
@@ -32,6 +38,39 @@ inline AnyTensor as_floats(const AnyTensor& vector) {
   });
 }
 
+/// Several kinds of rows in one tensor: in each of `groups` runs, every kind from its first row on.
+struct KindsOfRows {
+  struct Kind {
+    std::size_t begin;
+    std::size_t rows;  // of all runs
+  };
+  std::size_t groups = 1;
+  std::vector<Kind> kinds;
+};
+
+/// The rows of one kind after the other.
+inline AnyTensor by_kind(const AnyTensor& stored, const KindsOfRows& rows) {
+  if (rows.groups == 1) return stored;
+  return AnyTensor::make(stored.dtype(), stored.shape(), [&](std::span<std::byte> to) {
+    for (const KindsOfRows::Kind& kind : rows.kinds) {
+      const AnyTensor part = rows_of_groups(stored, rows.groups, kind.begin, kind.rows);
+      std::memcpy(to.data(), part.bytes().data(), part.bytes().size());
+      to = to.subspan(part.bytes().size());
+    }
+  });
+}
+
+/// Matrices of one shape as one tensor.
+inline AnyTensor stacked(std::span<const AnyTensor> matrices) {
+  const Shape shape{matrices.size(), matrices[0].extent(0), matrices[0].extent(1)};
+  return AnyTensor::make(matrices[0].dtype(), shape, [&](std::span<std::byte> to) {
+    for (const AnyTensor& matrix : matrices) {
+      std::memcpy(to.data(), matrix.bytes().data(), matrix.bytes().size());
+      to = to.subspan(matrix.bytes().size());
+    }
+  });
+}
+
 /// Turns a Hugging Face directory into metadata and tensors of a GGUF file.
 class GgufExport {
  public:
@@ -39,121 +78,257 @@ class GgufExport {
       : checkpoint_(checkpoint),
         writer_(writer),
         architecture_(find_architecture(checkpoint.config())),
-        config_(read_config()) {}
+        config_(read_config(checkpoint.config())),
+        gguf_(find_gguf()),
+        name_(gguf_.name),
+        interleaved_(gguf_.constants.find("rope_interleave") != gguf_.constants.npos) {}
 
   std::vector<TensorToWrite> run() {
-    name_ = gguf_name();
-    check_choices();
     metadata();
-    if (const auto vocabulary = gguf_vocabulary_of(checkpoint_.directory(), config_.vocab)) {
-      set_gguf_vocabulary(*vocabulary, writer_);
-    } else {
-      writer_.set("tokenizer.ggml.model", "none");
-    }
+    rope();
     for (const DecoderRow& row : architecture_.tensors)
       if (!row.per_layer()) add_row(row, 0);
     for (std::size_t layer = 0; layer < config_.layers; ++layer)
       for (const DecoderRow& row : architecture_.tensors)
         if (row.per_layer()) add_row(row, layer);
+    check_choices();
+    if (const auto vocabulary = gguf_vocabulary_of(checkpoint_.directory(), config_.vocab)) {
+      set_gguf_vocabulary(*vocabulary, writer_);
+    } else {
+      writer_.set("tokenizer.ggml.model", "none");
+    }
     return std::move(tensors_);
   }
 
  private:
-  DecoderConfig read_config() const {
-    ConfigReader reader(checkpoint_.config());
-    DecoderConfig config = architecture_.read_config(reader);
-    reader.finish(architecture_.ignored_keys);
+  static DecoderConfig read_config(const Json& json) {
+    const DecoderArchitecture& architecture = find_architecture(json);
+    ConfigReader reader(json);
+    DecoderConfig config = architecture.read_config(reader);
+    reader.finish(architecture.ignored_keys);
     return config;
   }
 
-  /// What the metadata of these architectures cannot say must be as they take it.
-  void check_choices() const {
-    const auto refuse = [&](const char* what) {
-      raise<UnsupportedError>(checkpoint_.config().location(), ": ", what, " cannot be written as GGUF");
-    };
-    if (config_.window != 0 && config_.window < config_.context) refuse("a sliding window");
-    if (config_.activation != Activation::silu) refuse("an activation other than silu");
-    if (name_ == "llama" ? rotary() != config_.head_dim : config_.rope.pairing != RopePairing::halves)
-      refuse("this kind of rotary positions");
+  [[noreturn]] void refuse(std::string_view what) const {
+    raise<UnsupportedError>(checkpoint_.config().location(), ": ", what, " cannot be written as GGUF");
   }
 
   /// Mistral without a window is Llama.
-  std::string_view gguf_name() const {
-    const bool llama =
-        architecture_.model_type == "mistral" && (config_.window == 0 || config_.window >= config_.context);
+  const GgufArchitecture& find_gguf() const {
+    const bool llama = architecture_.model_type == "mistral" && !has_window();
     for (const GgufArchitecture& architecture : gguf_architectures)
-      if (!architecture.experts && architecture.model_type == (llama ? "llama" : architecture_.model_type))
-        return architecture.name;
-    raise<UnsupportedError>(checkpoint_.config().location(), ": models of type \"", architecture_.model_type,
-                            "\" cannot be written as GGUF");
+      if (architecture.model_type == (llama ? "llama" : architecture_.model_type)) return architecture;
+    refuse(concat("models of type \"", architecture_.model_type, '"'));
+  }
+
+  bool has_window() const noexcept { return config_.window != 0 && config_.window < config_.context; }
+  std::size_t rotary() const noexcept { return config_.rope.rotary_dim ? config_.rope.rotary_dim : config_.head_dim; }
+
+  /// Whether files of the architecture have a key.
+  bool has_key(std::string_view key) const {
+    return std::any_of(gguf_.keys.begin(), gguf_.keys.end(), [&](const auto& known) { return known.gguf == key; }) ||
+           std::any_of(gguf_.sizes.begin(), gguf_.sizes.end(), [&](const auto& known) { return known.gguf == key; });
+  }
+  template <class T>
+  void set(std::string_view key, const T& value) {
+    writer_.set(concat(name_, ".", key), value);
+  }
+  void set_size(std::string_view key, std::size_t value) { set(key, static_cast<std::uint32_t>(value)); }
+  /// A choice that 0 leaves out.
+  void set_choice(std::string_view key, float value) {
+    if (has_key(key) && value != 0.f) set(key, value);
   }
 
   void metadata() {
     writer_.set("general.architecture", name_);
     writer_.set("general.name", checkpoint_.directory().filename().string());
-    const std::pair<const char*, std::size_t> sizes[]{{"block_count", config_.layers},
-                                                      {"context_length", config_.context},
-                                                      {"embedding_length", config_.hidden},
-                                                      {"feed_forward_length", config_.intermediate},
-                                                      {"attention.head_count", config_.heads},
-                                                      {"attention.head_count_kv", config_.kv_heads},
-                                                      {"attention.key_length", config_.head_dim},
-                                                      {"attention.value_length", config_.head_dim},
-                                                      {"rope.dimension_count", rotary()},
-                                                      {"vocab_size", config_.vocab}};
-    for (const auto& [key, value] : sizes) writer_.set(concat(name_, ".", key), static_cast<std::uint32_t>(value));
-    writer_.set(concat(name_, ".attention.layer_norm_rms_epsilon"), config_.norm_eps);
-    writer_.set(concat(name_, ".rope.freq_base"), config_.rope.theta);
-    rope_scaling();
+    set_size("block_count", config_.layers);
+    set_size("context_length", config_.context);
+    set_size("embedding_length", config_.hidden);
+    set_size("feed_forward_length", config_.intermediate);
+    set_size("attention.head_count", config_.heads);
+    set_size("attention.head_count_kv", config_.kv_heads);
+    set_size("attention.key_length", config_.head_dim);
+    set_size("attention.value_length", config_.head_dim);
+    set_size("vocab_size", config_.vocab);
+    set(config_.norm == NormKind::rms ? "attention.layer_norm_rms_epsilon" : "attention.layer_norm_epsilon",
+        config_.norm_eps);
+    if (config_.experts != 0) {
+      set_size("expert_count", config_.experts);
+      set_size("expert_used_count", config_.moe.experts_per_token);
+      set_size("expert_feed_forward_length", config_.expert_intermediate);
+      if (config_.shared_intermediate != 0) set_size("expert_shared_feed_forward_length", config_.shared_intermediate);
+    }
+    set_choice("attn_logit_softcapping", config_.attention_soft_cap);
+    set_choice("final_logit_softcapping", config_.logit_soft_cap);
+    set_choice("attention.clamp_kqv", config_.qkv_clip);
+    if (has_key("attention.max_alibi_bias")) set("attention.max_alibi_bias", alibi_bias_max());
+    if (has_key("use_parallel_residual")) set("use_parallel_residual", config_.form != BlockForm::pre_norm);
+    if (has_key("tensor_data_layout")) set("tensor_data_layout", "jploski");
+    if (has_key("attention.sliding_window")) set_size("attention.sliding_window", config_.window);
+    if (has_key("attention.sliding_window_pattern")) window_pattern();
   }
 
-  std::size_t rotary() const noexcept { return config_.rope.rotary_dim ? config_.rope.rotary_dim : config_.head_dim; }
+  float alibi_bias_max() const {
+    if (config_.alibi_slopes.empty()) return 0.f;
+    const Json* attention = checkpoint_.config().given("attn_config");
+    const Json* most = attention ? attention->given("alibi_bias_max") : nullptr;
+    return most ? static_cast<float>(most->as_double()) : 8.f;
+  }
 
-  void rope_scaling() {
+  /// The period where every n-th layer has no window, otherwise layer by layer.
+  void window_pattern() {
+    const auto every = [&](std::size_t n) {
+      for (std::size_t i = 0; i < config_.layers; ++i)
+        if (config_.full_attention[i] != ((i + 1) % n == 0)) return false;
+      return true;
+    };
+    for (std::size_t n = 1; n <= config_.layers + 1; ++n)
+      if (every(n)) return set_size("attention.sliding_window_pattern", n);
+    std::vector<bool> windows(config_.full_attention);
+    windows.flip();
+    set("attention.sliding_window_pattern", windows);
+  }
+
+  void rope() {
+    if (config_.rope.theta == 0.f) return;
+    if (interleaved_ && rotary() != config_.head_dim) refuse("a part of a head that rotates");
+    set_size("rope.dimension_count", rotary());
+    set("rope.freq_base", config_.rope.theta);
+    if (config_.window_rope && has_key("rope.freq_base_swa")) set("rope.freq_base_swa", config_.window_rope->theta);
     const RopeScaling& scaling = config_.rope.scaling;
-    if (std::holds_alternative<std::monostate>(scaling)) return;
     if (const auto* linear = std::get_if<LinearRopeScaling>(&scaling)) {
-      writer_.set(concat(name_, ".rope.scaling.type"), "linear");
-      writer_.set(concat(name_, ".rope.scaling.factor"), linear->factor);
-      return;
+      set("rope.scaling.type", "linear");
+      set("rope.scaling.factor", linear->factor);
+    } else if (const auto* yarn = std::get_if<YarnRopeScaling>(&scaling)) {
+      set("rope.scaling.type", "yarn");
+      set("rope.scaling.factor", yarn->factor);
+      set_size("rope.scaling.original_context_length", yarn->original_context);
+    } else if (const auto* longer = std::get_if<LongRopeScaling>(&scaling)) {
+      set_size("rope.scaling.original_context_length", longer->original_context);
+      set("rope.scaling.attn_factor", longer->attention_factor);
+      add_floats("rope_factors_long.weight", longer->long_factor);
+      add_floats("rope_factors_short.weight", longer->short_factor);
+    } else if (std::holds_alternative<Llama3RopeScaling>(scaling) ||
+               std::holds_alternative<FactorsRopeScaling>(scaling)) {
+      std::vector<float> factors = rope_frequencies(rotary(), {.theta = config_.rope.theta});
+      const std::vector<float> scaled = rope_frequencies(rotary(), config_.rope);
+      for (std::size_t i = 0; i < factors.size(); ++i) factors[i] /= scaled[i];
+      add_floats("rope_freqs.weight", factors);
     }
-    if (!std::holds_alternative<Llama3RopeScaling>(scaling) && !std::holds_alternative<FactorsRopeScaling>(scaling))
-      raise<UnsupportedError>(checkpoint_.config().location(), ": this rotary scaling cannot be written as GGUF");
-    const std::vector<float> plain = rope_frequencies(rotary(), {.theta = config_.rope.theta});
-    const std::vector<float> scaled = rope_frequencies(rotary(), config_.rope);
-    add("rope_freqs.weight", AnyTensor::make(DType::f32, {plain.size()}, [&](std::span<std::byte> to) {
-          for (std::size_t i = 0; i < plain.size(); ++i) {
-            const float factor = plain[i] / scaled[i];
-            std::memcpy(to.data() + i * sizeof factor, &factor, sizeof factor);
-          }
-        }));
+  }
+
+  /// What the file says of the model must be all there is to say.
+  void check_choices() const {
+    const std::string bytes = writer_.header();
+    const GgufFile file(Source::memory("metadata", std::as_bytes(std::span(bytes))));
+    const DecoderConfig read = read_config(gguf_config(file, [&](std::string_view name) {
+      const auto found = std::find_if(tensors_.begin(), tensors_.end(),
+                                      [&](const TensorToWrite& tensor) { return tensor.name == name; });
+      return found == tensors_.end() ? std::nullopt : std::optional(found->read());
+    }));
+    DecoderConfig wanted = config_;
+    wanted.norm_gain_offset = read.norm_gain_offset;  // which is in the gains
+    wanted.rope.pairing = read.rope.pairing;          // which is in the order of rows
+    if (std::holds_alternative<FactorsRopeScaling>(read.rope.scaling)) wanted.rope.scaling = read.rope.scaling;
+    if (!has_window() && read.window == 0) {
+      wanted.window = 0;
+      wanted.full_attention = read.full_attention;
+    }
+    const auto same = [&](std::string_view what, const auto&... members) {
+      if (!((wanted.*members == read.*members) && ...)) refuse(what);
+    };
+    using C = DecoderConfig;
+    same("a sliding window in these layers", &C::window, &C::full_attention);
+    same("this activation", &C::activation);
+    same("this kind of rotary positions", &C::rope, &C::window_rope);
+    same("a factor of scores other than the root of head_dim", &C::attention_scale);
+    same("clipped queries, keys and values", &C::qkv_clip);
+    same("biases in these layers", &C::attention_bias, &C::attention_output_bias, &C::mlp_bias);
+    same("layers without experts, or these weights of experts,", &C::dense_layers, &C::moe);
+    if (wanted != read) refuse("a model with this config.json");
   }
 
   void add(std::string name, const AnyTensor& tensor) {
     tensors_.push_back({std::move(name), tensor.dtype(), tensor.shape(), [tensor] { return tensor; }});
   }
+  void add_floats(std::string name, std::span<const float> values) {
+    add(std::move(name), AnyTensor::make(DType::f32, {values.size()}, [&](std::span<std::byte> to) {
+          std::memcpy(to.data(), values.data(), to.size());
+        }));
+  }
 
+  Shape shape_of(const DecoderRow& row, bool transposed) const {
+    const std::size_t rows = row.part.stored ? row.part.stored(config_) : row.rows(config_);
+    if (!row.matrix()) return {rows};
+    const std::size_t columns = row.columns(config_);
+    return transposed ? Shape{columns, rows} : Shape{rows, columns};
+  }
+
+  /// The stored tensor of a row, of the shape that the table says.
+  AnyTensor stored(const DecoderRow& row, const TensorIndex& index, bool transposed) const {
+    const std::string name = tensor_name(row.name, index);
+    const AnyTensor tensor = checkpoint_.tensor(name);
+    const Shape shape = shape_of(row, transposed);
+    if (tensor.shape() != shape)
+      raise<ConfigError>(checkpoint_.source_of(name), " has shape ", to_string(tensor.shape()), ", config.json says ",
+                         to_string(shape));
+    return tensor;
+  }
+
+  /// Rows that read the same tensor of the checkpoint are one tensor here too, in the order of the table.
   void add_row(const DecoderRow& row, std::size_t layer) {
     if (row.repeated || layer >= row.layer_count(config_) || (row.present && !row.present(config_, layer))) return;
-    if (row.gguf.empty() || row.part.stored || row.transposed || row.reshaped || row.experts)
-      raise<UnsupportedError>(checkpoint_.directory().string(), ": the tensor ", row.name,
-                              " cannot be written as GGUF");
-    std::string name = tensor_name(row.gguf, {layer, 0});
-    const AnyTensor stored = checkpoint_.tensor(tensor_name(row.name, {layer, 0}));
+    if (row.part.stored && row.part.begin) return;
+    const std::string tensor = tensor_name(row.name, {layer, 0});
+    if (row.gguf.empty()) refuse(concat("the tensor ", row.name));
+    const bool transposed = row.transposed && !checkpoint_.is_quantized(tensor);
+    const KindsOfRows kinds = kinds_of(row);
     const std::size_t head_dim = rotates(row) ? config_.head_dim : 0;
-    const auto read = [stored, head_dim] {
-      return head_dim ? paired_rows(stored, head_dim, RopePairing::interleaved) : stored;
+    const auto read = [kinds, head_dim, transposed](const AnyTensor& matrix) {
+      const AnyTensor rows = by_kind(transposed ? transposed_copy(matrix) : matrix, kinds);
+      return head_dim ? paired_rows(rows, head_dim, RopePairing::interleaved) : rows;
     };
-    if (row.matrix()) {
-      tensors_.push_back({std::move(name), stored.dtype(), stored.shape(), read});
-    } else {
-      add(std::move(name), as_floats(read()));
+    std::string name = tensor_name(row.gguf, {layer, 0});
+    const AnyTensor first = stored(row, {layer, 0}, transposed);
+    if (!row.matrix()) return add_floats(std::move(name), gains(row, as_floats(read(first))));
+    if (row.experts) return add_experts(row, std::move(name), layer);
+    tensors_.push_back({std::move(name), first.dtype(), shape_of(row, false), [first, read] { return read(first); }});
+  }
+
+  void add_experts(const DecoderRow& row, std::string name, std::size_t layer) {
+    std::vector<AnyTensor> experts;
+    for (std::size_t expert = 0; expert < row.expert_count(config_); ++expert) {
+      experts.push_back(stored(row, {layer, expert}, false));
+      if (experts.back().dtype() != experts[0].dtype())
+        raise<FormatError>(checkpoint_.source_of(tensor_name(row.name, {layer, expert})), " has another type than ",
+                           tensor_name(row.name, {layer, 0}));
     }
+    const Shape shape{experts.size(), experts[0].extent(0), experts[0].extent(1)};
+    tensors_.push_back({std::move(name), experts[0].dtype(), shape, [experts] { return stacked(experts); }});
+  }
+
+  KindsOfRows kinds_of(const DecoderRow& row) const {
+    KindsOfRows kinds;
+    if (!row.part.groups) return kinds;
+    kinds.groups = row.part.groups(config_);
+    for (const DecoderRow& other : architecture_.tensors)
+      if (other.name == row.name)
+        kinds.kinds.push_back({other.part.begin ? other.part.begin(config_) : 0, other.rows(config_)});
+    return kinds;
+  }
+
+  /// Gains that transformers has less one are whole here.
+  std::vector<float> gains(const DecoderRow& row, const AnyTensor& vector) const {
+    std::vector<float> values(vector.elements<float>().begin(), vector.elements<float>().end());
+    if (row.name.ends_with("norm.weight"))
+      for (float& value : values) value += config_.norm_gain_offset;
+    return values;
   }
 
   /// Whether the order of its rows is another in GGUF.
   bool rotates(const DecoderRow& row) const noexcept {
-    return name_ == "llama" && config_.rope.pairing == RopePairing::halves &&
+    return interleaved_ && config_.rope.pairing == RopePairing::halves &&
            (row.gguf.find(".attn_q.") != row.gguf.npos || row.gguf.find(".attn_k.") != row.gguf.npos);
   }
 
@@ -161,7 +336,9 @@ class GgufExport {
   GgufWriter& writer_;
   const DecoderArchitecture& architecture_;
   DecoderConfig config_;
+  const GgufArchitecture& gguf_;
   std::string_view name_;  // of the architecture in GGUF
+  bool interleaved_;       // neighbours rotate together there
   std::vector<TensorToWrite> tensors_;
 };
 

@@ -71,8 +71,7 @@ class PretrainedTensors {
   void add(const DecoderRow& row, std::size_t layer) {
     if (row.repeated || layer >= row.layer_count(config()) || (row.present && !row.present(config(), layer))) return;
     const bool stacked = row.experts && row.name.find("{}") == row.name.rfind("{}");
-    if (row.reshaped || stacked)
-      raise<UnsupportedError>(model_.parts().source, ": the tensor ", row.name, " cannot be saved");
+    if (stacked) raise<UnsupportedError>(model_.parts().source, ": the tensor ", row.name, " cannot be saved");
     for (std::size_t expert = 0; expert < row.expert_count(config()); ++expert) {
       const TensorIndex index{layer, expert};
       std::string name = tensor_name(row.name, index);
@@ -105,16 +104,24 @@ class PretrainedTensors {
 
   /// One row of the table in the type that is written.
   AnyTensor part(const DecoderRow& row, const TensorIndex& index) {
-    AnyTensor tensor = std::visit([&](auto slot) { return written(slot(weights_, index)); }, row.slot);
+    AnyTensor tensor = std::visit([&](auto slot) { return written(slot(weights_, index), offset_of(row)); }, row.slot);
     return rotates(row) ? paired_rows(tensor, config().head_dim, RopePairing::halves) : tensor;
   }
-  AnyTensor written(const AnyTensor& matrix) const {
+  AnyTensor written(const AnyTensor& matrix, float) const {
     return convert_weight(matrix, dtype_, Layout::rows, {.kernels = &model_.kernels(), .executor = &model_.executor()});
   }
-  AnyTensor written(const Tensor<float, 1>& vector) const {
+  AnyTensor written(const Tensor<float, 1>& vector, float offset) const {
+    std::vector<float> values(vector.data(), vector.data() + vector.size());
+    for (float& value : values) value -= offset;
     return AnyTensor::make(dtype_, {vector.size()}, [&](std::span<std::byte> to) {
-      quantize_row(dtype_, vector.data(), vector.size(), to.data());
+      quantize_row(dtype_, values.data(), values.size(), to.data());
     });
+  }
+
+  /// 1 for gains that GGUF has whole and transformers less one.
+  float offset_of(const DecoderRow& row) const {
+    const bool whole = model_.parts().checkpoint_config.contains("norm_gain_offset");
+    return whole && row.name.ends_with("norm.weight") ? 1.f - config().norm_gain_offset : 0.f;
   }
 
   /// Weights whose rows lie as GGUF and Meta have them.
@@ -266,7 +273,8 @@ class PretrainedWriter {
       const std::string_view key = member.key();
       const bool states_type = key == "dtype" || key == "torch_dtype";
       typed = typed || states_type;
-      if (key == "quantization_config" || key == "rope_interleave" || (key == "tie_word_embeddings" && !same_head))
+      if (key == "quantization_config" || key == "rope_interleave" || key == "norm_gain_offset" ||
+          (key == "tie_word_embeddings" && !same_head))
         continue;
       text.add(key, states_type ? std::string(type) : write_json(member));
     }

@@ -55,8 +55,8 @@ inline AnyTensor transposed_copy(const AnyTensor& matrix) {
 }
 
 /// What GGUF files hold of rotary embeddings, which is part of the configuration.
-inline constexpr auto gguf_ignored_names =
-    std::to_array<std::string_view>({"rope_freqs.weight", "blk.{}.attn_rot_embd"});
+inline constexpr auto gguf_ignored_names = std::to_array<std::string_view>(
+    {"rope_freqs.weight", "rope_factors_long.weight", "rope_factors_short.weight", "blk.{}.attn_rot_embd"});
 
 /// The bytes of the weights of a model.
 struct WeightBytes {

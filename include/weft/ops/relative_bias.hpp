@@ -18,6 +18,8 @@ struct RelativeBuckets {
   std::size_t buckets = 32;
   std::size_t max_distance = 128;
   bool bidirectional = true;  ///< half of the buckets are for keys after the query; false: those count as distance 0
+
+  bool operator==(const RelativeBuckets&) const = default;
 };
 
 /// The bucket of a distance, key - query (Raffel et al. 2020, arXiv:1910.10683, section 2.1, as in transformers,

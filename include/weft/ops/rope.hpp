@@ -17,6 +17,8 @@ namespace weft::inline v0 {
 /// Positions are divided by `factor` (Chen et al. 2023, arXiv:2306.15595).
 struct LinearRopeScaling {
   float factor;
+
+  bool operator==(const LinearRopeScaling&) const = default;
 };
 
 /// Llama 3.1's rule: wavelengths above original_context / low_freq_factor are stretched by `factor`, those below
@@ -27,6 +29,8 @@ struct Llama3RopeScaling {
   float low_freq_factor;
   float high_freq_factor;
   std::size_t original_context;
+
+  bool operator==(const Llama3RopeScaling&) const = default;
 };
 
 /// The base grows with the context, so that the longest wavelength does as much (Hugging Face modeling_rope_utils.py,
@@ -35,6 +39,8 @@ struct Llama3RopeScaling {
 struct DynamicRopeScaling {
   float factor;
   std::size_t original_context;
+
+  bool operator==(const DynamicRopeScaling&) const = default;
 };
 
 /// YaRN (Peng et al. 2023, arXiv:2309.00071, section 3): wavelengths that turn fewer than beta_slow times in
@@ -47,6 +53,8 @@ struct YarnRopeScaling {
   float beta_slow = 1.f;
   float attention_factor = 1.f;
   bool truncate = true;  ///< the borders are rounded to whole pairs
+
+  bool operator==(const YarnRopeScaling&) const = default;
 };
 
 /// LongRoPE (Ding et al. 2024, arXiv:2402.13753) as in Phi-3: every frequency is divided by a factor of its own, from
@@ -57,11 +65,15 @@ struct LongRopeScaling {
   std::vector<float> long_factor;   // (pairs)
   std::size_t original_context;
   float attention_factor = 1.f;
+
+  bool operator==(const LongRopeScaling&) const = default;
 };
 
 /// Every frequency is divided by a factor of its own: what GGUF files keep of other rules (rope_freqs.weight).
 struct FactorsRopeScaling {
   std::vector<float> factors;  ///< (rotary_dim / 2)
+
+  bool operator==(const FactorsRopeScaling&) const = default;
 };
 
 using RopeScaling = std::variant<std::monostate, LinearRopeScaling, DynamicRopeScaling, Llama3RopeScaling,
@@ -82,6 +94,8 @@ struct RopeParams {
   RopePairing pairing = RopePairing::halves;  ///< Hugging Face's layout of Llama
   std::size_t rotary_dim = 0;                 ///< leading elements of a head that rotate; 0: all (partial rotary)
   RopeScaling scaling = {};
+
+  bool operator==(const RopeParams&) const = default;
 };
 
 namespace detail {

@@ -8,11 +8,12 @@
 
 namespace weft::inline v0::arch {
 
-/// What the Gemmas have in common: gains stored less one, embeddings multiplied with sqrt(hidden), a tied output head.
+/// What the Gemmas have in common: gains stored less one (GGUF files have them whole, see "norm_gain_offset"),
+/// embeddings multiplied with sqrt(hidden), a tied output head.
 inline DecoderConfig read_gemma_sizes(ConfigReader& config) {
   DecoderConfig c = read_sizes(config);
   c.norm_eps = read_eps(config, "rms_norm_eps");
-  c.norm_gain_offset = 1.f;
+  c.norm_gain_offset = config.number_or("norm_gain_offset", 1.f);
   c.embedding_scale = std::sqrt(static_cast<float>(c.hidden));
   c.tied_embeddings = config.flag_or("tie_word_embeddings", true);
   c.attention_bias = config.flag_or("attention_bias", false);

@@ -46,7 +46,7 @@ inline constexpr DecoderArchitecture phi = like_llama("phi", read_phi, phi_tenso
 
 inline DecoderConfig read_phi3(ConfigReader& config) {
   DecoderConfig c = read_llama_sizes(config);
-  c.window = config.positive_or("sliding_window", 0);
+  c.window = config.count_or("sliding_window", 0);
   config.refuse("attention_bias");
   return c;
 }

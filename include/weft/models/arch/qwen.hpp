@@ -76,8 +76,13 @@ inline constexpr auto qwen_experts = std::to_array<DecoderRow>({
 });
 
 inline constexpr auto qwen_shared_expert = std::to_array<DecoderRow>({
-    {"model.layers.{}.mlp.shared_expert_gate.weight", "blk.{}.ffn_gate_inp_shexp.weight", slots::shared_weight,
-     dim::one, dim::hidden, has::experts},
+    {.name = "model.layers.{}.mlp.shared_expert_gate.weight",
+     .gguf = "blk.{}.ffn_gate_inp_shexp.weight",
+     .slot = slots::shared_weight,
+     .rows = dim::one,
+     .columns = dim::hidden,
+     .present = has::experts,
+     .reshaped = true},  // GGUF files may have a vector
     {"model.layers.{}.mlp.shared_expert.gate_proj.weight", "blk.{}.ffn_gate_shexp.weight", slots::shared_gate,
      dim::shared_intermediate, dim::hidden, has::experts},
     {"model.layers.{}.mlp.shared_expert.up_proj.weight", "blk.{}.ffn_up_shexp.weight", slots::shared_up,
