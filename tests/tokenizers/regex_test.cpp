@@ -66,6 +66,16 @@ TEST(Regex, KnowsTheClassesOfOniguruma) {
   EXPECT_EQ(matches(R"(\W+)", "a, b"), (Strings{", "}));
 }
 
+// U+10D50 is a capital letter, U+10D40 a digit and U+0897 a mark since Unicode 16.
+TEST(Regex, KnowsTheCategoriesOfUnicode16) {
+  const std::string text = "\U00010D50\u0897-\U00010D40";
+  EXPECT_EQ(matches(R"(\p{L}+)", text), (Strings{"\U00010D50"}));
+  EXPECT_EQ(matches(R"([\p{Lu}\p{Mark}]+)", text), (Strings{"\U00010D50\u0897"}));
+  EXPECT_EQ(matches(R"(\p{Nd}|\p{Ll})", text), (Strings{"\U00010D40"}));
+  EXPECT_EQ(matches(R"(\P{Letter}+)", text), (Strings{"\u0897-\U00010D40"}));
+  EXPECT_EQ(matches(R"(\w+)", text), (Strings{"\U00010D50\u0897", "\U00010D40"}));
+}
+
 TEST(Regex, TranslatesTheSyntaxOfOniguruma) {
   EXPECT_EQ(matches(R"( ?[^(\s|[.,!?…。，、।۔،])]+)", "Hi, you (there)"), (Strings{"Hi", " you", "there"}));
   EXPECT_EQ(matches(R"(\p{Letter}+)", "ab1"), (Strings{"ab"}));

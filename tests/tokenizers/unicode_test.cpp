@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <cstddef>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -37,6 +38,27 @@ TEST(Unicode, KnowsKindsOfCharacters) {
   EXPECT_TRUE(weft::is_nonspacing_mark(U'\u0301'));
   EXPECT_TRUE(weft::is_white_space(U'\u0085'));
   EXPECT_FALSE(weft::is_white_space(U'\u180E'));
+}
+
+// What the tokenizers package (0.23.3) makes of characters that some versions of Unicode do not have.
+TEST(Unicode, KnowsTheVersionsOfTheTokenizersPackage) {
+  for (const char32_t c : {U'\u2E42', U'\u166D', U'\U000111C9'}) EXPECT_TRUE(weft::is_punctuation(c));
+  for (const char32_t c : {U'\u2E43', U'\u09FD', U'\U00016D6D'}) EXPECT_FALSE(weft::is_punctuation(c));
+  for (const char32_t c : {U'\U00010D40', U'\U00011DE0', U'\U0001D2C0'}) EXPECT_TRUE(weft::is_numeric(c));
+  for (const char32_t c : {U'\u0897', U'\U000135C2', U'\U000116D0'}) EXPECT_TRUE(weft::is_word_character(c));
+  for (const char32_t c : {U'\u08D4', U'\u1885', U'\u1CF3'}) EXPECT_TRUE(weft::is_mark(c));
+  for (const char32_t c : {U'\u0897', U'\u1DF6', U'\U00011F01'}) EXPECT_FALSE(weft::is_mark(c));
+  EXPECT_TRUE(weft::is_nonspacing_mark(U'\u1734'));
+  for (const char32_t c : {U'\u08D4', U'\u1885', U'\U0001E000'}) EXPECT_FALSE(weft::is_nonspacing_mark(c));
+  EXPECT_TRUE(weft::is_control(U'\u061C'));
+  for (const char32_t c : {U'\u0890', U'\u08E2', U'\U00013430'}) EXPECT_FALSE(weft::is_control(c));
+  EXPECT_EQ(weft::lower_case(U'\U00010D50')[0], U'\U00010D70');
+  EXPECT_EQ(weft::lower_case(U'\uA7DC')[0], U'\u019B');
+  EXPECT_EQ(weft::combining_class(U'\u1DF5'), 230);
+  EXPECT_EQ(weft::combining_class(U'\u1DF6'), 0);
+  EXPECT_EQ(weft::decompose_character(U'\u32FF', true).size, 1u);
+  EXPECT_EQ(weft::decompose_character(U'\u32FE', true).characters[0], 0x30F2);
+  EXPECT_EQ(weft::compose_characters(U'\U00011935', U'\U00011930'), std::nullopt);
 }
 
 TEST(Unicode, CutsGraphemes) {

@@ -2,18 +2,21 @@
 
 #include <array>
 #include <cstddef>
+#include <cstdio>
 #include <string>
 #include <string_view>
 #include <utility>
 
 #include <weft/core/error.hpp>
+#include <weft/tokenizers/unicode_tables.hpp>
 
 namespace weft::inline v0 {
 
 namespace detail {
 
 /// Rewrites a pattern of Oniguruma (Ruby's syntax, which the tokenizers library reads) into one of PCRE2 that means the
-/// same. They differ in the classes \s \w \h, long names of properties, \uHHHH, {,n} and sets inside sets.
+/// same. They differ in the classes \s \w \h, long names of properties, \uHHHH, {,n} and sets inside sets. Categories
+/// hold the characters of Unicode 16 even where PCRE2 is older, but for \P{Name} in a set.
 class RegexTranslator {
  public:
   RegexTranslator(std::string_view pattern, std::string_view where) : rest_(pattern), where_(where) {}
@@ -54,7 +57,7 @@ class RegexTranslator {
   void escape(bool inside_set) {
     if (rest_.size() < 2) raise<FormatError>(where_, ": the pattern ends in a backslash");
     const char kind = rest_[1];
-    if (kind == 'p' || kind == 'P') return property();
+    if (kind == 'p' || kind == 'P') return property(inside_set);
     if (kind == 'u' && rest_.size() >= 6) {
       take(2);
       out_.append("\\x{").append(take(4)).append("}");
@@ -64,12 +67,12 @@ class RegexTranslator {
     switch (kind) {
       case 's': return put_class(spaces, "[", inside_set);
       case 'S': return inside_set ? void(out_ += no_spaces) : put_class(spaces, "[^", false);
-      case 'w': return put_class(word, "[", inside_set);
+      case 'w': return put_class(word_class(), "[", inside_set);
       case 'h': return put_class("0-9A-Fa-f", "[", inside_set);
       case 'W':
       case 'H':
         if (inside_set) raise<UnsupportedError>(where_, ": \\", kind, " inside a set is not supported");
-        return put_class(kind == 'W' ? word : std::string_view("0-9A-Fa-f"), "[^", false);
+        return put_class(kind == 'W' ? word_class() : "0-9A-Fa-f", "[^", false);
       default: out_.append("\\").append(1, kind);
     }
   }
@@ -82,7 +85,7 @@ class RegexTranslator {
   }
 
   /// \p{Name}, \p{^Name}, \P{Name}: long names of general categories become the short ones.
-  void property() {
+  void property(bool inside_set) {
     constexpr std::array<std::pair<std::string_view, std::string_view>, 18> names{{{"letter", "L"},
                                                                                    {"uppercaseletter", "Lu"},
                                                                                    {"lowercaseletter", "Ll"},
@@ -101,13 +104,13 @@ class RegexTranslator {
                                                                                    {"separator", "Z"},
                                                                                    {"control", "Cc"},
                                                                                    {"other", "C"}}};
-    out_ += take(2);
+    const std::string_view escape = take(2);
     const std::size_t close = rest_.find('}');
-    if (!rest_.starts_with('{') || close == rest_.npos) return;
+    if (!rest_.starts_with('{') || close == rest_.npos) return void(out_ += escape);
     std::string_view name = take(close + 1).substr(1, close - 1);
-    out_ += '{';
+    bool negated = escape == "\\P";
     if (name.starts_with('^')) {
-      out_ += '^';
+      negated = !negated;
       name.remove_prefix(1);
     }
     std::string plain;
@@ -115,7 +118,27 @@ class RegexTranslator {
       if (c != '_' && c != ' ' && c != '-') plain += c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
     for (const auto& [long_name, short_name] : names)
       if (plain == long_name) name = short_name;
-    out_.append(name).append("}");
+    const std::string members = "\\p{" + std::string(name) + "}" + later_members(name);
+    if (!negated) return put_class(members, "[", inside_set);
+    if (inside_set) return void(out_.append("\\P{").append(name).append("}"));
+    put_class(members, "[^", false);
+  }
+
+  /// The characters of a general category that Unicode 14 does not have.
+  static std::string later_members(std::string_view category) {
+    std::string out;
+    std::array<char, 32> spelled{};
+    for (const CategoryRange& later : later_categories) {
+      if (category.empty() || category.size() > 2 || !later.category.starts_with(category)) continue;
+      const auto [first, last] = later.range;
+      std::snprintf(spelled.data(), spelled.size(), "\\x{%X}-\\x{%X}", static_cast<unsigned>(first),
+                    static_cast<unsigned>(last));
+      out += spelled.data();
+    }
+    return out;
+  }
+  static std::string word_class() {
+    return std::string(word) + later_members("L") + later_members("M") + later_members("Nd");
   }
 
   void set() {

@@ -9,6 +9,8 @@
 
 #include <utf8proc.h>
 
+#include <weft/tokenizers/unicode_tables.hpp>
+
 namespace weft::inline v0 {
 
 /// A character of a text and how many bytes it takes there.
@@ -56,8 +58,17 @@ namespace detail {
 inline const utf8proc_property_t& unicode_property(char32_t c) noexcept {
   return *utf8proc_get_property(static_cast<utf8proc_int32_t>(c));
 }
+/// The category of a character that utf8proc may be too old to know.
+inline utf8proc_category_t later_category(char32_t c) noexcept {
+  constexpr std::string_view names = "CnLuLlLtLmLoMnMcMeNdNlNoPcPdPsPePiPfPoSmScSkSoZsZlZpCcCfCsCo";
+  for (const CategoryRange& later : later_categories)
+    if (c >= later.range.first && c <= later.range.last)
+      return static_cast<utf8proc_category_t>(names.find(later.category) / 2);
+  return UTF8PROC_CATEGORY_CN;
+}
 inline utf8proc_category_t unicode_category(char32_t c) noexcept {
-  return utf8proc_category(static_cast<utf8proc_int32_t>(c));
+  const utf8proc_category_t category = utf8proc_category(static_cast<utf8proc_int32_t>(c));
+  return category != UTF8PROC_CATEGORY_CN ? category : later_category(c);
 }
 
 }  // namespace detail
@@ -68,28 +79,40 @@ constexpr bool is_white_space(char32_t c) noexcept {
          (c >= 0x2000 && c <= 0x200A) || c == 0x2028 || c == 0x2029 || c == 0x202F || c == 0x205F || c == 0x3000;
 }
 
-/// The general category is P, or the character is punctuation of ASCII, which takes in its symbols ($ + < = > ^ ` | ~).
+// The tokenizers library has tables of several versions of Unicode. Where models were trained with them, newer ones
+// would cut text otherwise; the comments name the version where it is not the newest.
+
+/// The general category is P in Unicode 8, or the character is punctuation of ASCII, which takes in its symbols
+/// ($ + < = > ^ ` | ~).
 inline bool is_punctuation(char32_t c) noexcept {
   if (c < 0x80) return (c > 0x20 && c < '0') || (c > '9' && c < 'A') || (c > 'Z' && c < 'a') || (c > 'z' && c < 0x7F);
   const utf8proc_category_t category = detail::unicode_category(c);
-  return category >= UTF8PROC_CATEGORY_PC && category <= UTF8PROC_CATEGORY_PO;
+  if (category >= UTF8PROC_CATEGORY_PC && category <= UTF8PROC_CATEGORY_PO)
+    return !detail::contains(detail::later_punctuation, c);
+  return c == 0x166D || c == 0x111C9;  // a symbol and a mark in later versions
 }
 
 /// The general category is N: digits, letters that are numbers, fractions and others.
 inline bool is_numeric(char32_t c) noexcept {
   if (c < 0x80) return c >= '0' && c <= '9';
   const utf8proc_category_t category = detail::unicode_category(c);
-  return category >= UTF8PROC_CATEGORY_ND && category <= UTF8PROC_CATEGORY_NO;
+  return (category >= UTF8PROC_CATEGORY_ND && category <= UTF8PROC_CATEGORY_NO) ||
+         detail::contains(detail::later_numbers, c);
 }
 
-/// The general category is M: marks that combine with the character before them.
+/// The general category is M in Unicode 9: marks that combine with the character before them.
 inline bool is_mark(char32_t c) noexcept {
   if (c < 0x300) return false;
   const utf8proc_category_t category = detail::unicode_category(c);
-  return category >= UTF8PROC_CATEGORY_MN && category <= UTF8PROC_CATEGORY_ME;
+  if (category >= UTF8PROC_CATEGORY_MN && category <= UTF8PROC_CATEGORY_ME)
+    return !detail::contains(detail::later_marks, c);
+  return c == 0x1CF2 || c == 0x1CF3;  // letters in later versions
 }
+/// The general category is Mn in Unicode 8.
 inline bool is_nonspacing_mark(char32_t c) noexcept {
-  return c >= 0x300 && detail::unicode_category(c) == UTF8PROC_CATEGORY_MN;
+  if (c < 0x300) return false;
+  if (detail::unicode_category(c) == UTF8PROC_CATEGORY_MN) return !detail::contains(detail::later_nonspacing_marks, c);
+  return c == 0x1734;  // a spacing mark in later versions
 }
 
 /// What \w means in Unicode (UTS 18): letters, marks, decimal digits, connectors, joiners.
@@ -102,29 +125,35 @@ inline bool is_word_character(char32_t c) noexcept {
          (c >= 0x1F150 && c <= 0x1F169) || (c >= 0x1F170 && c <= 0x1F189);
 }
 
-/// The general category is Cc, Cf, Cs or Co: controls, formats, surrogates, private use.
+/// The general category is Cc, Cf, Cs or Co in Unicode 8: controls, formats, surrogates, private use.
 inline bool is_control(char32_t c) noexcept {
   if (c < 0x80) return c < 0x20 || c == 0x7F;
-  return detail::unicode_category(c) >= UTF8PROC_CATEGORY_CC;
+  return detail::unicode_category(c) >= UTF8PROC_CATEGORY_CC && !detail::contains(detail::later_controls, c);
 }
 
 /// The lower case of a character, of one or two characters; the second is 0 where there is none.
 inline std::array<char32_t, 2> lower_case(char32_t c) noexcept {
   if (c < 0x80) return {c >= 'A' && c <= 'Z' ? c + 32 : c, 0};
   if (c == 0x130) return {'i', 0x307};
+  for (const auto& [range, distance] : detail::later_lower_cases)
+    if (c >= range.first && c <= range.last) return {c + static_cast<char32_t>(distance), 0};
   return {static_cast<char32_t>(utf8proc_tolower(static_cast<utf8proc_int32_t>(c))), 0};
 }
 
+/// The combining class in Unicode 9.
 inline int combining_class(char32_t c) noexcept {
-  return c < 0x300 ? 0 : static_cast<int>(detail::unicode_property(c).combining_class);
+  if (c < 0x300) return 0;
+  const int combining = detail::unicode_property(c).combining_class;
+  return combining == 0 || detail::contains(detail::later_marks, c) ? 0 : combining;
 }
 
-/// The full decomposition of a character, canonical or for compatibility: the characters and how many.
+/// The full decomposition of a character in Unicode 9, canonical or for compatibility: the characters and how many.
 struct CharacterDecomposition {
   std::array<utf8proc_int32_t, 32> characters{};
   std::size_t size = 0;
 };
 inline CharacterDecomposition decompose_character(char32_t c, bool compatibility) noexcept {
+  if (detail::contains(detail::later_decompositions, c)) return {{static_cast<utf8proc_int32_t>(c)}, 1};
   CharacterDecomposition out;
   int boundary = 0;
   const auto options = static_cast<utf8proc_option_t>(compatibility ? UTF8PROC_DECOMPOSE | UTF8PROC_COMPAT
@@ -138,12 +167,13 @@ inline CharacterDecomposition decompose_character(char32_t c, bool compatibility
   return out;
 }
 
-/// The character that two canonically compose to.
+/// The character that two canonically compose to in Unicode 9.
 inline std::optional<char32_t> compose_characters(char32_t first, char32_t second) noexcept {
   std::array<utf8proc_int32_t, 2> pair{static_cast<utf8proc_int32_t>(first), static_cast<utf8proc_int32_t>(second)};
   const auto options = static_cast<utf8proc_option_t>(UTF8PROC_COMPOSE | UTF8PROC_STABLE);
   if (utf8proc_normalize_utf32(pair.data(), 2, options) != 1) return std::nullopt;
-  return static_cast<char32_t>(pair[0]);
+  const auto composed = static_cast<char32_t>(pair[0]);
+  return detail::contains(detail::later_decompositions, composed) ? std::nullopt : std::optional(composed);
 }
 
 /// Whether no normalization form changes the character, whatever stands beside it.
