@@ -5,12 +5,10 @@
 #include <memory>
 #include <optional>
 #include <string>
-#include <string_view>
 #include <system_error>
 #include <utility>
 
 #include <weft/core/error.hpp>
-#include <weft/core/memory.hpp>
 #include <weft/formats/checkpoint.hpp>
 #include <weft/formats/gguf.hpp>
 #include <weft/tokenizers/gguf_tokenizer.hpp>
@@ -18,27 +16,13 @@
 #include <weft/tokenizers/piece_vocabulary_files.hpp>
 #include <weft/tokenizers/pipeline_tokenizer.hpp>
 #include <weft/tokenizers/sentencepiece.hpp>
+#include <weft/tokenizers/tiktoken.hpp>
 #include <weft/tokenizers/tokenizer.hpp>
 #include <weft/tokenizers/tokenizer_config.hpp>
 #include <weft/tokenizers/tokenizer_json.hpp>
 #include <weft/tokenizers/vocabulary_files.hpp>
 
 namespace weft::inline v0 {
-
-namespace detail {
-
-/// Whether a file is a list of "base64 rank" lines, the byte-level vocabulary that Llama 3 also calls tokenizer.model.
-inline bool is_tiktoken_file(const std::string& path) {
-  const MappedFile file(path);
-  const std::string_view text(reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size());
-  constexpr std::string_view base64 = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=";
-  const std::size_t space = text.find_first_not_of(base64);
-  if (space == 0 || space == text.npos || text[space] != ' ') return false;
-  const std::size_t end = text.find_first_not_of("0123456789", space + 1);
-  return end != space + 1 && (end == text.npos || text[end] == '\n' || text[end] == '\r');
-}
-
-}  // namespace detail
 
 WEFT_INLINE bool has_tokenizer_files(const std::filesystem::path& directory) {
   std::error_code ignored;
@@ -60,8 +44,7 @@ WEFT_INLINE std::shared_ptr<const Tokenizer> load_tokenizer(const std::filesyste
     return pipeline(read_tokenizer_json(directory / "tokenizer.json", read_stated_tokenizer_config(directory)));
   if (exists("tokenizer.model")) {
     const std::filesystem::path model = directory / "tokenizer.model";
-    if (detail::is_tiktoken_file(model.string()))
-      raise<UnsupportedError>(model.string(), ": byte-level BPE vocabularies (tiktoken) are not supported");
+    if (detail::is_tiktoken_file(model.string())) return pipeline(read_llama3_tiktoken(model));
     return std::make_shared<const SentencePieceTokenizer>(model, read_tokenizer_config(directory));
   }
   if (exists("vocab.txt"))

@@ -12,6 +12,7 @@
 
 #include <weft/core/error.hpp>
 #include <weft/formats/json.hpp>
+#include <weft/tokenizers/base64.hpp>
 #include <weft/tokenizers/decoder.hpp>
 #include <weft/tokenizers/normalizer.hpp>
 #include <weft/tokenizers/post_processor.hpp>
@@ -37,22 +38,8 @@ inline std::string one_character(const Json& json) {
 }
 
 inline std::string from_base64(const Json& json) {
-  constexpr std::string_view digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-  std::string_view text = json.as_string();
-  while (text.ends_with('=')) text.remove_suffix(1);
-  std::string out;
-  std::uint32_t bits = 0;
-  unsigned count = 0;
-  for (const char c : text) {
-    const std::size_t digit = digits.find(c);
-    if (digit == digits.npos) raise<FormatError>(json.location(), ": not base64");
-    bits = bits << 6 | static_cast<std::uint32_t>(digit);
-    count += 6;
-    if (count < 8) continue;
-    count -= 8;
-    out += static_cast<char>(static_cast<unsigned char>(bits >> count & 0xFFu));
-  }
-  return out;
+  if (auto bytes = from_base64(json.as_string())) return *std::move(bytes);
+  raise<FormatError>(json.location(), ": not base64");
 }
 
 /// {"String": "..."} calls `text`, {"Regex": "..."} calls `regex`.
