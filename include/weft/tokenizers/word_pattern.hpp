@@ -134,11 +134,10 @@ class WordPattern {
     const Character c = character(text, at);
     if (c.kind == Kind::letter) return run_end(text, c.end, Kind::letter);
     if (c.kind == Kind::number) return numbers_end(text, c.end);
-    const std::optional<Character> next = c.end < text.size() ? std::optional(character(text, c.end)) : std::nullopt;
-    if (next && next->kind == Kind::letter && c.kind != Kind::line_end) return run_end(text, next->end, Kind::letter);
+    const Character next = c.end < text.size() ? character(text, c.end) : Character{Kind::space, c.end};
+    if (next.kind == Kind::letter && c.kind != Kind::line_end) return run_end(text, next.end, Kind::letter);
     if (c.kind == Kind::other) return line_ends(text, run_end(text, c.end, Kind::other));
-    if (text[at] == ' ' && next && next->kind == Kind::other)
-      return line_ends(text, run_end(text, next->end, Kind::other));
+    if (text[at] == ' ' && next.kind == Kind::other) return line_ends(text, run_end(text, next.end, Kind::other));
     return lines_end(text, at);
   }
 
