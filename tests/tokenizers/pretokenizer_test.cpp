@@ -75,7 +75,7 @@ TEST(PreTokenizer, PutsSpacesInFrontAsAsked) {
 
 TEST(PreTokenizer, SpellsBytes) {
   EXPECT_EQ(split(weft::ByteLevelPreTokenizer{.add_prefix_space = false}, "a \u00E9"), (Strings{"aĠÃ©"}));
-  const weft::ByteLevelPreTokenizer gpt2{true, {weft::Regex(weft::ByteLevelPreTokenizer::gpt2_pattern, "t")}};
+  const weft::ByteLevelPreTokenizer gpt2{true, {weft::Regex(weft::WordPattern::gpt2, "t")}};
   EXPECT_EQ(split(gpt2, "Hello I'm  ok\n"), (Strings{"ĠHello", "ĠI", "'m", "Ġ", "Ġok", "Ċ"}));
   EXPECT_EQ(split(gpt2, " a"), (Strings{"Ġa"}));
 }

@@ -44,8 +44,18 @@ constexpr Utf8Character first_character(std::string_view text) noexcept {
 
 /// The offset of the first byte that is not part of a well-formed character; text.size() where there is none.
 constexpr std::size_t first_invalid_byte(std::string_view text) noexcept {
+  constexpr std::size_t block = 16;
+  const auto starts_ascii = [](std::string_view rest) {
+    unsigned char all = 0;
+    for (std::size_t i = 0; i < block; ++i) all |= static_cast<unsigned char>(rest[i]);
+    return all < 0x80;
+  };
   std::size_t offset = 0;
   while (offset < text.size()) {
+    if (text.size() - offset >= block && starts_ascii(text.substr(offset))) {
+      offset += block;
+      continue;
+    }
     const Utf8Character character = first_character(text.substr(offset));
     if (character.kind != Utf8Character::Kind::complete) break;
     offset += character.bytes;

@@ -33,6 +33,11 @@ class AlignedText {
   explicit AlignedText(std::string_view text, std::uint32_t base = 0) : base_(base) {
     if (text.size() > max_bytes || base > max_bytes)
       raise<TokenizerError>("a text of ", text.size(), " bytes, at most ", max_bytes, " can be encoded at once");
+    verbatim_ = is_utf8(text);
+    if (verbatim_) {
+      text_ = text;
+      return;
+    }
     text_.reserve(text.size());
     origins_.reserve(text.size());
     for (std::size_t at = 0; at < text.size();) {
@@ -53,49 +58,58 @@ class AlignedText {
   bool empty() const noexcept { return text_.empty(); }
 
   /// The part of the original text that a byte stands for.
-  TextRange origin(std::uint32_t byte) const noexcept { return origins_[byte]; }
+  TextRange origin(std::uint32_t byte) const noexcept { return verbatim_ ? character_at(byte) : origins_[byte]; }
   /// The part of the original text that a range which is not empty stands for.
-  TextRange origin(TextRange range) const noexcept {
-    return {origins_[range.begin].begin, origins_[range.end - 1].end};
-  }
+  TextRange origin(TextRange range) const noexcept { return {origin(range.begin).begin, origin(range.end - 1).end}; }
 
   /// A part as a text of its own, of the same original; the range is not empty.
   AlignedText slice(TextRange part) const {
     AlignedText out;
-    out.base_ = origins_[part.begin].begin;
-    out.append(*this, part);
+    out.base_ = origin(part.begin).begin;
+    out.verbatim_ = verbatim_;
+    out.text_ = view(part);
+    if (!verbatim_) out.origins_.assign(origins_.begin() + part.begin, origins_.begin() + part.end);
     return out;
   }
   /// Appends bytes that all stand for one part of the original.
   void push(std::string_view bytes, TextRange origin) {
+    note_origins();
     text_ += bytes;
     origins_.insert(origins_.end(), bytes.size(), origin);
   }
   /// Appends a part of another text of the same original.
   void append(const AlignedText& other, TextRange part) {
+    if (empty() && part == TextRange{0, other.size()}) return void(*this = other);
+    note_origins();
     text_ += other.view(part);
-    origins_.insert(origins_.end(), other.origins_.begin() + part.begin, other.origins_.begin() + part.end);
+    if (other.verbatim_) {
+      other.note_origins(part, origins_);
+    } else {
+      origins_.insert(origins_.end(), other.origins_.begin() + part.begin, other.origins_.begin() + part.end);
+    }
     check_size();
   }
 
   /// Puts text in front, which stands for what the first character stands for; an empty text stays empty.
   void prepend(std::string_view front) {
     if (empty()) return;
+    note_origins();
     text_.insert(0, front);
     origins_.insert(origins_.begin(), front.size(), TextRange(origins_.front()));
     check_size();
   }
 
-  /// Replaces bytes one for one; `map` keeps the text well formed.
+  /// Replaces bytes of ASCII one for one by others, from `begin` on; `map` leaves all else as it is.
   template <class Map>
-  void map_bytes(Map&& map) {
-    for (char& byte : text_) byte = map(byte);
+  void map_bytes(Map&& map, std::uint32_t begin = 0) {
+    for (std::size_t i = begin; i < text_.size(); ++i) text_[i] = map(text_[i]);
   }
 
   /// Replaces ranges of the text, in order and without overlap, by `content`, which stands for the last character of
   /// what it replaces, or for the character before where that is empty.
   void replace(std::span<const TextRange> ranges, std::string_view content) {
     if (ranges.empty()) return;
+    note_origins();
     AlignedText out = emptied();
     std::uint32_t done = 0;
     for (const TextRange range : ranges) {
@@ -110,6 +124,7 @@ class AlignedText {
 
   /// Rewrites the whole text; its first `removed` characters vanish. The changes account for every character.
   void rewrite(std::span<const CharacterChange> changes, std::size_t removed = 0) {
+    note_origins();
     AlignedText out = emptied();
     std::uint32_t at = 0;
     const auto skip = [&](std::size_t characters) {
@@ -120,7 +135,8 @@ class AlignedText {
     for (const CharacterChange& change : changes) {
       const bool inserted = change.change > 0 || at >= size();
       const TextRange origin = !inserted ? origins_[at] : at > 0 ? origins_[at - 1] : TextRange{base_, base_};
-      out.origins_.insert(out.origins_.end(), append_code_point(change.character, out.text_), origin);
+      for (std::size_t bytes = append_code_point(change.character, out.text_); bytes > 0; --bytes)
+        out.origins_.push_back(origin);
       if (change.change <= 0) skip(1 + static_cast<std::size_t>(-change.change));
     }
     out.check_size();
@@ -142,9 +158,30 @@ class AlignedText {
       raise<TokenizerError>("a text grew to ", text_.size(), " bytes when it was normalized");
   }
 
+  /// Where the character of a byte lies in the original of a verbatim text.
+  TextRange character_at(std::uint32_t byte) const noexcept {
+    while ((static_cast<unsigned char>(text_[byte]) & 0xC0u) == 0x80u) --byte;
+    const auto bytes = static_cast<std::uint32_t>(first_code_point(std::string_view(text_).substr(byte)).bytes);
+    return {base_ + byte, base_ + byte + bytes};
+  }
+  void note_origins(TextRange part, std::vector<TextRange>& out) const {
+    for (std::uint32_t at = part.begin; at < part.end;) {
+      const TextRange character = character_at(at);
+      for (; character.end > base_ + at; ++at) out.push_back(character);
+    }
+  }
+  /// Before the first change of a verbatim text.
+  void note_origins() {
+    if (!verbatim_) return;
+    origins_.reserve(text_.size());
+    note_origins({0, size()}, origins_);
+    verbatim_ = false;
+  }
+
   std::string text_;
-  std::vector<TextRange> origins_;
+  std::vector<TextRange> origins_;  // none where the text is verbatim
   std::uint32_t base_ = 0;
+  bool verbatim_ = false;  // every character stands for itself, from base_ on
 };
 
 }  // namespace weft::inline v0

@@ -16,9 +16,11 @@
 
 #include <weft/core/error.hpp>
 #include <weft/core/token_id.hpp>
+#include <weft/tokenizers/byte_level.hpp>
 #include <weft/tokenizers/subword_model.hpp>
 #include <weft/tokenizers/unicode.hpp>
 #include <weft/tokenizers/vocabulary.hpp>
+#include <weft/tokenizers/word_table.hpp>
 
 namespace weft::inline v0 {
 
@@ -95,6 +97,7 @@ class BpeModel final : public SubwordModel {
         plain_ && vocabulary().find(space) && std::none_of(merges.begin(), merges.end(), [&](const BpeMerge& merge) {
           return !vocabulary().token(merge.left).ends_with(space) && vocabulary().token(merge.right).starts_with(space);
         });
+    find_byte_words();
   }
 
   void encode(std::string_view text, std::span<const PreToken> pieces, std::vector<Subword>& out) const override {
@@ -112,6 +115,20 @@ class BpeModel final : public SubwordModel {
         begin += static_cast<std::uint32_t>(part.size());
         word.remove_prefix(part.size());
       }
+    });
+  }
+
+  bool encodes_bytes() const noexcept override { return byte_words_ != nullptr; }
+  void encode_bytes(std::string_view text, std::span<const PreToken> pieces, std::vector<Subword>& out) const override {
+    Work work;
+    for_each_word(text, pieces, out, [&](std::string_view word, std::uint32_t begin, std::uint32_t piece) {
+      const TokenId id = byte_words_->find(word);
+      if (id != WordTable::none && (options_.ignore_merges || is_known_whole(id)))
+        return void(out.push_back({id, {begin, begin + static_cast<std::uint32_t>(word.size())}, piece}));
+      work.symbols.clear();
+      for (const char byte : word)
+        work.symbols.push_back({byte_tokens_[static_cast<unsigned char>(byte)], 1, no_rank, 0, 0, 0});
+      merge(work, id, begin, piece, out);
     });
   }
 
@@ -150,29 +167,61 @@ class BpeModel final : public SubwordModel {
 
   void encode_word(std::string_view word, std::uint32_t begin, std::uint32_t piece, Work& work,
                    std::vector<Subword>& out) const {
-    // Many words are one token. Whether the merges lead there is found out once.
-    std::atomic<char>* whole = nullptr;
-    std::optional<TokenId> id;
-    if (plain_ && (id = vocabulary().find(word))) {
-      whole = &whole_[static_cast<std::size_t>(*id)];
-      if (whole->load(std::memory_order_relaxed) == 1) {
-        out.push_back({*id, {begin, begin + static_cast<std::uint32_t>(word.size())}, piece});
-        return;
-      }
-    }
+    const TokenId id = plain_ ? vocabulary().find(word).value_or(WordTable::none) : WordTable::none;
+    if (id != WordTable::none && is_known_whole(id))
+      return void(out.push_back({id, {begin, begin + static_cast<std::uint32_t>(word.size())}, piece}));
     work.symbols.clear();
     split(word, work);
+    merge(work, id, begin, piece, out);
+  }
+
+  // Many words are one token. Whether the merges lead there is found out once.
+  bool is_known_whole(TokenId id) const noexcept {
+    return whole_[static_cast<std::size_t>(id)].load(std::memory_order_relaxed) == 1;
+  }
+
+  /// Merges the symbols of a word, which as a whole is the token `whole` or none.
+  void merge(Work& work, TokenId whole, std::uint32_t begin, std::uint32_t piece, std::vector<Subword>& out) const {
     if (work.symbols.size() <= short_word) {
       merge_short(work.symbols);
     } else {
       merge_long(work);
     }
-    if (whole) whole->store(work.symbols.size() == 1 && work.symbols[0].id == *id ? 1 : 2, std::memory_order_relaxed);
+    if (whole != WordTable::none)
+      whole_[static_cast<std::size_t>(whole)].store(work.symbols.size() == 1 && work.symbols[0].id == whole ? 1 : 2,
+                                                    std::memory_order_relaxed);
     for (const Symbol& symbol : work.symbols) {
       if (symbol.size == 0) continue;
       out.push_back({symbol.id, {begin, begin + symbol.size}, piece});
       begin += symbol.size;
     }
+  }
+
+  /// A vocabulary that spells every byte in the byte-level alphabet: the tokens that do as the bytes they stand for.
+  void find_byte_words() {
+    for (unsigned byte = 0; byte < 256; ++byte)
+      byte_tokens_[byte] = characters_[byte_alphabet.character(static_cast<unsigned char>(byte))];
+    if (!plain_ || std::count(byte_tokens_.begin(), byte_tokens_.end(), -1) > 0) return;
+    std::vector<std::pair<std::size_t, TokenId>> ends;
+    std::string bytes;
+    vocabulary().for_each([&](std::string_view token, TokenId id) {
+      const std::size_t begin = bytes.size();
+      for (std::size_t at = 0; at < token.size();) {
+        const CodePoint c = first_code_point(token.substr(at));
+        const auto byte = byte_alphabet.byte(c.value);
+        if (!byte) return bytes.resize(begin);
+        bytes += static_cast<char>(*byte);
+        at += c.bytes;
+      }
+      ends.emplace_back(bytes.size(), id);
+    });
+    std::vector<std::pair<std::string_view, TokenId>> words;
+    std::size_t begin = 0;
+    for (const auto& [end, id] : ends) {
+      words.emplace_back(std::string_view(bytes).substr(begin, end - begin), id);
+      begin = end;
+    }
+    byte_words_ = std::make_unique<const WordTable>(words);
   }
 
   /// The characters of a word as tokens.
@@ -288,10 +337,12 @@ class BpeModel final : public SubwordModel {
   BpeOptions options_;
   std::optional<TokenId> unk_;
   std::array<std::optional<TokenId>, 256> bytes_;
-  std::array<TokenId, 0x800> characters_{};     // -1 for those that are no token
-  std::unique_ptr<std::atomic<char>[]> whole_;  // by token: 0 not known, 1 its own encoding, 2 not
-  bool plain_ = true;                           // neither prefix nor suffix
-  bool cuts_at_spaces_ = false;                 // no merge reaches across the beginning of a run of U+2581
+  std::array<TokenId, 0x800> characters_{};      // -1 for those that are no token
+  std::array<TokenId, 256> byte_tokens_{};       // by byte, in a byte-level vocabulary
+  std::unique_ptr<const WordTable> byte_words_;  // null where the vocabulary is not byte-level
+  std::unique_ptr<std::atomic<char>[]> whole_;   // by token: 0 not known, 1 its own encoding, 2 not
+  bool plain_ = true;                            // neither prefix nor suffix
+  bool cuts_at_spaces_ = false;                  // no merge reaches across the beginning of a run of U+2581
 };
 
 /// The merges of pairs given by their spelling; the rank is the position. Throws FormatError for what is not in the

@@ -11,6 +11,7 @@
 #include <weft/tokenizers/normalizer.hpp>
 #include <weft/tokenizers/pretokenizer.hpp>
 #include <weft/tokenizers/regex.hpp>
+#include <weft/tokenizers/word_pattern.hpp>
 
 namespace weft::inline v0 {
 
@@ -26,11 +27,9 @@ struct ByteLevelRecipe {
 
 namespace detail {
 
-inline constexpr std::string_view gpt2_pattern = ByteLevelPreTokenizer::gpt2_pattern;
-inline constexpr std::string_view llama3_pattern =
-    R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
-inline constexpr std::string_view qwen2_pattern =
-    R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
+inline constexpr std::string_view gpt2_pattern = WordPattern::gpt2;
+inline constexpr std::string_view llama3_pattern = WordPattern::llama3;
+inline constexpr std::string_view qwen2_pattern = WordPattern::qwen2;
 inline constexpr std::string_view qwen35_pattern =
     R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?[\p{L}\p{M}]+|\p{N}| ?[^\s\p{L}\p{M}\p{N}]+[\r\n]*|\s*[\r\n]+)"
     R"(|\s+(?!\S)|\s+)";

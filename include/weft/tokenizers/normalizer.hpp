@@ -39,6 +39,7 @@ inline bool is_ascii(std::string_view text) noexcept {
 template <class Keep>
 void filter_characters(AlignedText& text, Keep&& keep) {
   std::vector<CharacterChange> changes;
+  changes.reserve(text.size());
   std::size_t removed_first = 0;
   bool changed = false;
   for_each_character(text.text(), [&](char32_t c) {
@@ -57,6 +58,7 @@ void filter_characters(AlignedText& text, Keep&& keep) {
 template <class Map>
 void map_characters(AlignedText& text, Map&& map) {
   std::vector<CharacterChange> changes;
+  changes.reserve(text.size());
   bool changed = false;
   for_each_character(text.text(), [&](char32_t c) {
     changes.push_back({map(c), 0});
@@ -214,6 +216,40 @@ struct BertNormalizer {
   bool lowercase = true;
 
   void operator()(AlignedText& text) const {
+    const auto is_plain = [&](char c) { return is_plain_ascii(static_cast<unsigned char>(c)); };
+    const std::string& all = text.text();
+    if (std::all_of(all.begin(), all.end(), is_plain)) return text.map_bytes([&](char c) { return cleaned(c); });
+    // Nothing moves between plain characters and the others.
+    AlignedText out;
+    for (auto at = all.begin(); at != all.end();) {
+      const bool plain = is_plain(*at);
+      const auto end = std::find_if(at, all.end(), [&](char c) { return is_plain(c) != plain; });
+      const TextRange run{static_cast<std::uint32_t>(at - all.begin()), static_cast<std::uint32_t>(end - all.begin())};
+      if (plain) {
+        const std::uint32_t begin = out.size();
+        out.append(text, run);
+        out.map_bytes([&](char c) { return cleaned(c); }, begin);
+      } else {
+        AlignedText others = text.slice(run);
+        clean(others);
+        out.append(others, {0, others.size()});
+      }
+      at = end;
+    }
+    text = std::move(out);
+  }
+
+ private:
+  /// ASCII that is cleaned byte by byte.
+  bool is_plain_ascii(unsigned char c) const noexcept {
+    return c < 0x80 && (!clean_text || (c >= 0x20 && c != 0x7F) || c == '\t' || c == '\n' || c == '\r');
+  }
+  char cleaned(char c) const noexcept {
+    if (clean_text && is_white_space(static_cast<unsigned char>(c))) return ' ';
+    return lowercase && c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
+  }
+
+  void clean(AlignedText& text) const {
     if (clean_text) {
       detail::filter_characters(text, [](char32_t c) {
         return c == '\t' || c == '\n' || c == '\r' || !(c == 0 || c == 0xFFFD || is_control(c));
@@ -228,7 +264,6 @@ struct BertNormalizer {
     if (lowercase) Lowercase{}(text);
   }
 
- private:
   static bool is_chinese(char32_t c) noexcept {
     return (c >= 0x4E00 && c <= 0x9FFF) || (c >= 0x3400 && c <= 0x4DBF) || (c >= 0x20000 && c <= 0x2A6DF) ||
            (c >= 0x2A700 && c <= 0x2B73F) || (c >= 0x2B740 && c <= 0x2B81F) || (c >= 0x2B920 && c <= 0x2CEAF) ||

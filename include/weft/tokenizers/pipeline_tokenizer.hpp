@@ -46,6 +46,11 @@ struct TokenizerParts {
 class PipelineTokenizer final : public Tokenizer {
  public:
   explicit PipelineTokenizer(TokenizerParts parts) : parts_(std::move(parts)) {
+    if (!parts_.pre_tokenizers.empty() && parts_.model->encodes_bytes())
+      if (auto* last = parts_.pre_tokenizers.back().target<ByteLevelPreTokenizer>()) {
+        last->spells = false;
+        words_are_bytes_ = true;
+      }
     const Vocabulary& vocabulary = parts_.model->vocabulary();
     vocab_size_ = vocabulary.end_id();
     std::unordered_map<std::string_view, std::size_t> by_content;
@@ -70,8 +75,7 @@ class PipelineTokenizer final : public Tokenizer {
 
   std::vector<TokenId> encode(std::string_view text, const EncodeOptions& options = {}) const override {
     const PreTokens words = pre_tokenize(text, options.parse_special_tokens);
-    std::vector<Subword> tokens;
-    parts_.model->encode(words.text.text(), words.pieces, tokens);
+    const std::vector<Subword> tokens = subwords_of(words);
     std::vector<TokenId> ids;
     ids.reserve(tokens.size() + 2);
     for (const PostProcessor::Piece& piece : parts_.post_processor.single) {
@@ -177,13 +181,24 @@ class PipelineTokenizer final : public Tokenizer {
     tokens.pieces = std::move(pieces);
   }
 
+  std::vector<Subword> subwords_of(const PreTokens& words) const {
+    std::vector<Subword> out;
+    out.reserve(words.pieces.size() + words.pieces.size() / 4);
+    if (words_are_bytes_) {
+      parts_.model->encode_bytes(words.text.text(), words.pieces, out);
+    } else {
+      parts_.model->encode(words.text.text(), words.pieces, out);
+    }
+    return out;
+  }
+
   std::vector<TextToken> tokens_of(std::string_view text, const TokenizeOptions& options) const {
     const PreTokens words = pre_tokenize(text, options.parse_special_tokens);
-    std::vector<Subword> subwords;
-    parts_.model->encode(words.text.text(), words.pieces, subwords);
+    const std::vector<Subword> subwords = subwords_of(words);
     std::vector<std::uint32_t> characters;  // before each byte
-    if (options.offset_unit == OffsetUnit::characters) {
+    if (options.offset_unit == OffsetUnit::characters && !detail::is_ascii(text)) {
       std::uint32_t count = 0;
+      characters.reserve(text.size() + 1);
       for (std::size_t at = 0; at < text.size();) {
         const Utf8Character character = first_character(text.substr(at));
         const std::size_t bytes = character.kind == Utf8Character::Kind::complete ? character.bytes : 1;
@@ -220,6 +235,7 @@ class PipelineTokenizer final : public Tokenizer {
   AddedTokenFinder as_written_;
   AddedTokenFinder normalized_;
   std::size_t vocab_size_ = 0;
+  bool words_are_bytes_ = false;  // the last pre-tokenizer leaves the byte-level alphabet to the model
 };
 
 }  // namespace weft::inline v0

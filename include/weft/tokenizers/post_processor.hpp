@@ -149,6 +149,10 @@ class EncodingBuilder {
   Encoding compose(const PostProcessor::Template& pieces, const Tokens& first, Range first_range, const Tokens* second,
                    Range second_range) const {
     Encoding out;
+    const std::size_t size = PostProcessor::count_added(pieces) + first_range.second - first_range.first +
+                             second_range.second - second_range.first;
+    const auto reserve = [&](auto&... lists) { (lists.reserve(size), ...); };
+    reserve(out.ids, out.type_ids, out.offsets, out.words, out.special_tokens_mask, out.attention_mask);
     for (const PostProcessor::Piece& piece : pieces) {
       if (piece.kind == PostProcessor::Piece::Kind::first) {
         append(first, first_range, piece.type_id, out);

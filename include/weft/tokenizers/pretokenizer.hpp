@@ -192,8 +192,21 @@ struct SplitPunctuation {
 /// White space goes, punctuation stands alone.
 struct BertPreTokenizer {
   void operator()(PreTokens& tokens) const {
-    SplitWhiteSpace{}(tokens);
-    SplitPunctuation{}(tokens);
+    detail::split_pieces(tokens, SplitBehavior::removed, true, [](std::string_view text, auto&& word) {
+      std::size_t begin = 0;
+      for (std::size_t at = 0; at < text.size();) {
+        const CodePoint c = first_code_point(text.substr(at));
+        const bool stands_alone = is_punctuation(c.value);
+        const std::size_t end = at + c.bytes;
+        if (stands_alone || is_white_space(c.value)) {
+          if (begin < at) word(begin, at);
+          if (stands_alone) word(at, end);
+          begin = end;
+        }
+        at = end;
+      }
+      if (begin < text.size()) word(begin, text.size());
+    });
   }
 };
 
@@ -247,10 +260,7 @@ struct Metaspace {
 struct ByteLevelPreTokenizer {
   bool add_prefix_space = true;
   std::vector<Regex> pattern{};  ///< one or none
-
-  /// How GPT-2 cuts text.
-  static constexpr std::string_view gpt2_pattern =
-      R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)";
+  bool spells = true;            ///< not where the model takes bytes as they are
 
   void operator()(PreTokens& tokens) const {
     if (add_prefix_space)
@@ -258,7 +268,10 @@ struct ByteLevelPreTokenizer {
         if (tokens.text.text()[piece.begin] != ' ') out.push(" ", tokens.text.origin(piece.begin));
         out.append(tokens.text, piece);
       });
-    for (const Regex& regex : pattern) SplitMatches{regex}(tokens);
+    for (const Regex& regex : pattern)
+      detail::split_pieces(tokens, SplitBehavior::isolated, false,
+                           [&](std::string_view text, auto&& delimiter) { regex.for_each_match(text, delimiter); });
+    if (!spells) return;
     std::string spelled;
     detail::rewrite_pieces(tokens, [&](TextRange piece, AlignedText& out) {
       for (std::uint32_t i = piece.begin; i < piece.end; ++i) {

@@ -5,8 +5,10 @@
 #include <cstdint>
 #include <memory>
 #include <new>
+#include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #ifndef PCRE2_CODE_UNIT_WIDTH
 #define PCRE2_CODE_UNIT_WIDTH 8
@@ -15,16 +17,18 @@
 
 #include <weft/core/error.hpp>
 #include <weft/tokenizers/regex_syntax.hpp>
+#include <weft/tokenizers/word_pattern.hpp>
 
 namespace weft::inline v0 {
 
-/// A regular expression in the syntax of tokenizer.json (Oniguruma, Ruby's flavour), compiled once by PCRE2. Copies
-/// share it; matching is const and may be done from several threads.
+/// A regular expression in the syntax of tokenizer.json (Oniguruma, Ruby's flavour), compiled once by PCRE2, unless it
+/// is one that WordPattern matches. Copies share it; matching is const and may be done from several threads.
 class Regex {
  public:
   /// `where` names file and key in errors. Throws FormatError for a malformed pattern, UnsupportedError for syntax that
   /// PCRE2 has no word for.
-  Regex(std::string_view pattern, std::string where) : where_(std::move(where)) {
+  Regex(std::string_view pattern, std::string where) : where_(std::move(where)), words_(WordPattern::find(pattern)) {
+    if (words_) return;
     const std::string translated = detail::RegexTranslator(pattern, where_).translate();
     int error = 0;
     std::size_t offset = 0;
@@ -44,6 +48,7 @@ class Regex {
   /// Empty matches count, but not right behind another match. Throws TokenizerError where matching takes too long.
   template <class Visit>
   void for_each_match(std::string_view text, Visit&& visit) const {
+    if (words_) return words_->for_each_match(text, visit);
     const std::unique_ptr<pcre2_match_data_8, decltype(&pcre2_match_data_free_8)> match(
         pcre2_match_data_create_8(1, nullptr), &pcre2_match_data_free_8);
     if (!match) throw std::bad_alloc();
@@ -85,6 +90,7 @@ class Regex {
   }
 
   std::string where_;
+  std::optional<WordPattern> words_;
   std::shared_ptr<pcre2_code_8> code_;
   std::shared_ptr<pcre2_match_context_8> limits_;
 };

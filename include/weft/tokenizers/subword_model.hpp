@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include <weft/core/error.hpp>
 #include <weft/core/token_id.hpp>
 #include <weft/tokenizers/aligned_text.hpp>
 #include <weft/tokenizers/pretokenizer.hpp>
@@ -34,6 +35,14 @@ class SubwordModel {
   /// Appends the tokens of the pieces of a well-formed UTF-8 text; a piece that is a token stays that token. Throws
   /// TokenizerError for text that the vocabulary has no token for, not even for the unknown.
   virtual void encode(std::string_view text, std::span<const PreToken> pieces, std::vector<Subword>& out) const = 0;
+
+  /// Whether encode_bytes() may be called.
+  virtual bool encodes_bytes() const noexcept { return false; }
+  /// What encode() makes of the text spelled in the byte-level alphabet, with the ranges of the text itself.
+  virtual void encode_bytes(std::string_view text, std::span<const PreToken> pieces, std::vector<Subword>& out) const {
+    static_cast<void>(text), static_cast<void>(pieces), static_cast<void>(out);
+    raise<UnsupportedError>("this model encodes characters alone");
+  }
 
   /// Text that the model puts behind words ("</w>"), which decoding takes for a space; mostly empty.
   virtual std::string_view end_of_word_suffix() const noexcept { return {}; }

@@ -135,7 +135,7 @@ inline void read_pre_tokenizer(const Json& json, std::vector<PreTokenizer>& out)
     for (const Json& step : json.at("pretokenizers").as_array()) read_pre_tokenizer(step, out);
   } else if (type == "ByteLevel") {
     ByteLevelPreTokenizer step{.add_prefix_space = json.at("add_prefix_space").as_bool()};
-    if (json.get_or("use_regex", true)) step.pattern.emplace_back(ByteLevelPreTokenizer::gpt2_pattern, json.location());
+    if (json.get_or("use_regex", true)) step.pattern.emplace_back(WordPattern::gpt2, json.location());
     out.emplace_back(std::move(step));
   } else if (type == "Split") {
     const SplitBehavior behavior = read_behavior(json.at("behavior"));

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -61,10 +62,10 @@ inline const utf8proc_property_t& unicode_property(char32_t c) noexcept {
 /// The category of a character that utf8proc may be too old to know.
 inline utf8proc_category_t later_category(char32_t c) noexcept {
   constexpr std::string_view names = "CnLuLlLtLmLoMnMcMeNdNlNoPcPdPsPePiPfPoSmScSkSoZsZlZpCcCfCsCo";
-  for (const CategoryRange& later : later_categories)
-    if (c >= later.range.first && c <= later.range.last)
-      return static_cast<utf8proc_category_t>(names.find(later.category) / 2);
-  return UTF8PROC_CATEGORY_CN;
+  const auto found = std::partition_point(later_categories.begin(), later_categories.end(),
+                                          [&](const CategoryRange& later) { return later.range.last < c; });
+  if (found == later_categories.end() || c < found->range.first) return UTF8PROC_CATEGORY_CN;
+  return static_cast<utf8proc_category_t>(names.find(found->category) / 2);
 }
 inline utf8proc_category_t unicode_category(char32_t c) noexcept {
   const utf8proc_category_t category = utf8proc_category(static_cast<utf8proc_int32_t>(c));

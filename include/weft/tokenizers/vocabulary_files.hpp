@@ -137,7 +137,7 @@ inline void set_bpe_family(BpeFamily family, const Vocabulary& words, const Toke
     parts.normalizers = {UnicodeForm{.composed = true}};
     parts.pre_tokenizers = byte_level_steps(find_byte_level_recipe("qwen2")->patterns, prefix);
   } else {
-    parts.pre_tokenizers = {ByteLevelPreTokenizer{prefix, {Regex(ByteLevelPreTokenizer::gpt2_pattern, where)}}};
+    parts.pre_tokenizers = {ByteLevelPreTokenizer{prefix, {Regex(WordPattern::gpt2, where)}}};
   }
   parts.decoder.steps.emplace_back(DecodeByteLevel{});
   if (family != BpeFamily::roberta && family != BpeFamily::clip) return;

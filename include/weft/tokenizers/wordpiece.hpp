@@ -16,6 +16,7 @@
 #include <weft/tokenizers/trie.hpp>
 #include <weft/tokenizers/unicode.hpp>
 #include <weft/tokenizers/vocabulary.hpp>
+#include <weft/tokenizers/word_table.hpp>
 
 namespace weft::inline v0 {
 
@@ -33,12 +34,16 @@ class WordPieceModel final : public SubwordModel {
       : SubwordModel(std::move(words)),
         options_(std::move(options)),
         unk_(vocabulary().find(options_.unk_token)),
+        words_(whole_words()),
         begins_(tokens_with({})),
         continues_(tokens_with(options_.continuing_subword_prefix)) {}
 
   void encode(std::string_view text, std::span<const PreToken> pieces, std::vector<Subword>& out) const override {
     for_each_word(text, pieces, out, [&](std::string_view word, std::uint32_t begin, std::uint32_t piece) {
       const std::size_t before = out.size();
+      // Its own longest beginning.
+      if (const TokenId whole = words_.find(word); whole != WordTable::none)
+        return void(out.push_back({whole, {begin, begin + static_cast<std::uint32_t>(word.size())}, piece}));
       bool known = word.size() <= options_.max_input_chars_per_word ||
                    count_characters(word) <= options_.max_input_chars_per_word;
       for (std::size_t at = 0; known && at < word.size();) {
@@ -57,6 +62,13 @@ class WordPieceModel final : public SubwordModel {
   }
 
  private:
+  WordTable whole_words() const {
+    std::vector<std::pair<std::string_view, TokenId>> words;
+    vocabulary().for_each([&](std::string_view token, TokenId id) {
+      if (count_characters(token) <= options_.max_input_chars_per_word) words.emplace_back(token, id);
+    });
+    return WordTable(words);
+  }
   Trie tokens_with(std::string_view prefix) const {
     std::vector<Trie::Entry> entries;
     vocabulary().for_each([&](std::string_view token, TokenId id) {
@@ -67,6 +79,7 @@ class WordPieceModel final : public SubwordModel {
 
   WordPieceOptions options_;
   std::optional<TokenId> unk_;
+  WordTable words_;  // the tokens that are no longer than words may be
   Trie begins_;
   Trie continues_;
 };
