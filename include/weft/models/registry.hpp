@@ -24,10 +24,32 @@ namespace weft::inline v0 {
 
 /// The families that weft knows, one line each.
 inline constexpr std::array decoder_architectures{
-    &arch::bloom,   &arch::falcon,   &arch::gemma,     &arch::gemma2, &arch::gemma3,    &arch::gpt2,
-    &arch::gpt_neo, &arch::gpt_neox, &arch::gptj,      &arch::llama,  &arch::mistral,   &arch::mixtral,
-    &arch::mpt,     &arch::olmo,     &arch::olmo2,     &arch::olmoe,  &arch::opt,       &arch::phi,
-    &arch::phi3,    &arch::qwen2,    &arch::qwen2_moe, &arch::qwen3,  &arch::qwen3_moe, &arch::stablelm,
+    // clang-format off
+    &arch::bloom,
+    &arch::falcon,
+    &arch::gemma,
+    &arch::gemma2,
+    &arch::gemma3,
+    &arch::gpt2,
+    &arch::gpt_neo,
+    &arch::gpt_neox,
+    &arch::gptj,
+    &arch::llama,
+    &arch::mistral,
+    &arch::mixtral,
+    &arch::mpt,
+    &arch::olmo,
+    &arch::olmo2,
+    &arch::olmoe,
+    &arch::opt,
+    &arch::phi,
+    &arch::phi3,
+    &arch::qwen2,
+    &arch::qwen2_moe,
+    &arch::qwen3,
+    &arch::qwen3_moe,
+    &arch::stablelm,
+    // clang-format on
 };
 
 /// The architecture of a model_type, looked up among `own` (the caller's) first. Throws UnsupportedError naming the
