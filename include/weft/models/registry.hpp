@@ -17,6 +17,7 @@
 #include <weft/models/arch/opt.hpp>
 #include <weft/models/arch/phi.hpp>
 #include <weft/models/arch/qwen.hpp>
+#include <weft/models/arch/smollm3.hpp>
 #include <weft/models/arch/stablelm.hpp>
 #include <weft/models/architecture.hpp>
 
@@ -48,6 +49,7 @@ inline constexpr std::array decoder_architectures{
     &arch::qwen2_moe,
     &arch::qwen3,
     &arch::qwen3_moe,
+    &arch::smollm3,
     &arch::stablelm,
     // clang-format on
 };
