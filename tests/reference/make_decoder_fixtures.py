@@ -231,6 +231,17 @@ VARIANTS = [
         "stablelm",
         sizes(heads=2, kv_heads=2, use_parallel_residual=True, **rope(partial_rotary_factor=0.5)),
     ),
+    Variant(
+        "granite",
+        "granite",
+        sizes(embedding_multiplier=1.5, attention_multiplier=0.6, residual_multiplier=0.5, logits_scaling=0.8, **rope()),
+        wrong=dict(
+            embedding=dict(embedding_multiplier=1.0),
+            scores=dict(attention_multiplier=8**-0.5),
+            residual=dict(residual_multiplier=1.0),
+            logits=dict(logits_scaling=1.0),
+        ),
+    ),
     Variant("gptj", "gptj", gpt_sizes(n_inner=48, rotary_dim=4), wrong=dict(rotary=dict(rotary_dim=8))),
     Variant(
         "gpt-neo",

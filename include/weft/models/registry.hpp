@@ -9,6 +9,7 @@
 #include <weft/models/arch/gpt2.hpp>
 #include <weft/models/arch/gpt_neo.hpp>
 #include <weft/models/arch/gptj.hpp>
+#include <weft/models/arch/granite.hpp>
 #include <weft/models/arch/llama.hpp>
 #include <weft/models/arch/mixtral.hpp>
 #include <weft/models/arch/mpt.hpp>
@@ -35,6 +36,7 @@ inline constexpr std::array decoder_architectures{
     &arch::gpt_neo,
     &arch::gpt_neox,
     &arch::gptj,
+    &arch::granite,
     &arch::llama,
     &arch::mistral,
     &arch::mixtral,
