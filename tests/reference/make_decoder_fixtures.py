@@ -215,11 +215,32 @@ VARIANTS = [
         sizes(num_experts_per_tok=2, num_experts=4, clip_qkv=0.9, **rope()),
         wrong=dict(clip=dict(clip_qkv=None)),
     ),
+    Variant(
+        "smollm3",
+        "smollm3",
+        sizes(layers=4, use_sliding_window=True, sliding_window=8, **rope(5e3)),
+        wrong=dict(
+            rotated=dict(no_rope_layers=[1] * 4),
+            order=dict(no_rope_layers=[0, 1, 1, 1]),
+            window=dict(layer_types=["full_attention"] * 4),
+        ),
+    ),
     Variant("stablelm", "stablelm", sizes(heads=2, kv_heads=1, use_qkv_bias=True, **rope(partial_rotary_factor=0.25))),
     Variant(
         "stablelm-parallel",
         "stablelm",
         sizes(heads=2, kv_heads=2, use_parallel_residual=True, **rope(partial_rotary_factor=0.5)),
+    ),
+    Variant(
+        "granite",
+        "granite",
+        sizes(embedding_multiplier=1.5, attention_multiplier=0.6, residual_multiplier=0.5, logits_scaling=0.8, **rope()),
+        wrong=dict(
+            embedding=dict(embedding_multiplier=1.0),
+            scores=dict(attention_multiplier=8**-0.5),
+            residual=dict(residual_multiplier=1.0),
+            logits=dict(logits_scaling=1.0),
+        ),
     ),
     Variant("gptj", "gptj", gpt_sizes(n_inner=48, rotary_dim=4), wrong=dict(rotary=dict(rotary_dim=8))),
     Variant(

@@ -16,8 +16,17 @@ namespace weft::inline v0 {
 
 /// The families of encoders that weft knows, one line each.
 inline constexpr std::array encoder_architectures{
-    &arch::albert,     &arch::bert,  &arch::camembert, &arch::distilbert,  &arch::electra,
-    &arch::mobilebert, &arch::mpnet, &arch::roberta,   &arch::xlm_roberta,
+    // clang-format off
+    &arch::albert,
+    &arch::bert,
+    &arch::camembert,
+    &arch::distilbert,
+    &arch::electra,
+    &arch::mobilebert,
+    &arch::mpnet,
+    &arch::roberta,
+    &arch::xlm_roberta,
+    // clang-format on
 };
 
 /// The architecture of a model_type, looked up among `own` (the caller's) first. Throws UnsupportedError naming the

@@ -14,7 +14,14 @@ namespace weft::inline v0 {
 
 /// The families of encoder-decoders that weft knows, one line each.
 inline constexpr std::array seq2seq_architectures{
-    &arch::bart, &arch::m2m_100, &arch::marian, &arch::mbart, &arch::mt5, &arch::t5,
+    // clang-format off
+    &arch::bart,
+    &arch::m2m_100,
+    &arch::marian,
+    &arch::mbart,
+    &arch::mt5,
+    &arch::t5,
+    // clang-format on
 };
 
 /// The architecture of a model_type, looked up among `own` (the caller's) first. Throws UnsupportedError naming the

@@ -13,8 +13,16 @@ namespace weft::inline v0 {
 
 /// The families of models of images that weft knows.
 inline constexpr std::array vision_architectures{
-    &arch::clip,   &arch::clip_text_model,   &arch::clip_vision_model,   &arch::deit,
-    &arch::siglip, &arch::siglip_text_model, &arch::siglip_vision_model, &arch::vit,
+    // clang-format off
+    &arch::clip,
+    &arch::clip_text_model,
+    &arch::clip_vision_model,
+    &arch::deit,
+    &arch::siglip,
+    &arch::siglip_text_model,
+    &arch::siglip_vision_model,
+    &arch::vit,
+    // clang-format on
 };
 
 /// The architecture of a model_type, looked up among `own` (the caller's) first. Throws UnsupportedError naming the
