@@ -11,6 +11,7 @@
 #include <weft/models/arch/bert.hpp>
 
 #include "encoder_fixtures.hpp"
+#include "int8_copies.hpp"
 
 namespace {
 
@@ -64,6 +65,17 @@ TEST(LoadEncoder, CountsBytes) {
   }
   EXPECT_EQ(in_place.weight_bytes(), total);
   EXPECT_EQ(in_place.tensors(), file.entries().size());
+}
+
+/// A quantised encoder computes what one with the weights that are meant does.
+TEST(LoadEncoder, ReadsQuantisedWeights) {
+  const EncoderCopy quantised("bert-sequences"), plain("bert-sequences");
+  round_to_int8(quantised, plain, "encoder.layer");
+  const EncoderReference reference("bert-sequences");
+  const LoadOptions options{.threads = 1, .compute = Compute::f32};
+  EXPECT_LE(max_difference(all_outputs(quantised.load(options), reference.inputs()),
+                           all_outputs(plain.load(options), reference.inputs())),
+            1e-5f);
 }
 
 TEST(LoadEncoder, StopsWhenAskedTo) {

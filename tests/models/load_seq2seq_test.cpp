@@ -9,6 +9,8 @@
 
 #include <weft/models/arch/bart.hpp>
 
+#include "encoder_fixtures.hpp"
+#include "int8_copies.hpp"
 #include "seq2seq_fixtures.hpp"
 
 namespace {
@@ -134,6 +136,19 @@ TEST(LoadSeq2Seq, ACallersOwnFamily) {
   copy.set_config("model_type", "my_bart");
   EXPECT_EQ(copy.load({}, own).model_type(), "my_bart");
   EXPECT_THROW(copy.load(), UnsupportedError);
+}
+
+/// A quantised model computes what one with the weights that are meant does.
+TEST(LoadSeq2Seq, ReadsQuantisedWeights) {
+  for (const char* name : {"t5", "bart"}) {
+    const Seq2SeqCopy quantised(name), plain(name);
+    round_to_int8(quantised, plain, "encoder");
+    const Seq2SeqReference reference(name);
+    const LoadOptions options{.threads = 1, .compute = Compute::f32};
+    EXPECT_LE(max_difference(all_outputs(quantised.load(options).encoder(), reference.inputs()),
+                             all_outputs(plain.load(options).encoder(), reference.inputs())),
+              1e-5f);
+  }
 }
 
 }  // namespace

@@ -18,7 +18,10 @@
 
 #include <weft/formats/gguf_writer.hpp>
 
+#include "encoder_fixtures.hpp"
 #include "fixtures.hpp"
+#include "seq2seq_fixtures.hpp"
+#include "vision_fixtures.hpp"
 
 // Models from memory, streams and callbacks.
 namespace {
@@ -83,6 +86,33 @@ TEST_P(LoadSources, ReadsGguf) {
   const std::vector<TokenId> prompt = some_ids(9, model.config().vocab);
   EXPECT_TRUE(same_bits(observe(model, prompt), observe(file, prompt)));
   EXPECT_EQ(model.parts().source, "any name");
+}
+
+/// Other kinds of models; those of images have no image processor then.
+TEST_P(LoadSources, ServesAllKindsOfModels) {
+  const auto open = [&](const std::filesystem::path& directory) {
+    std::vector<Source> sources = sources_of(directory, GetParam());
+    std::erase_if(sources, [](const Source& source) { return source.name() == "preprocessor_config.json"; });
+    return Checkpoint::open(std::move(sources));
+  };
+  const EncoderReference texts("bert");
+  const Encoder encoder = load_encoder(open(encoder_fixture("bert")), exact);
+  EXPECT_LE(max_difference(all_outputs(encoder, texts.inputs()),
+                           all_outputs(load_encoder(encoder_fixture("bert"), exact), texts.inputs())),
+            2e-5f);
+  const Seq2SeqReference pairs("t5");
+  const Seq2Seq translator = load_seq2seq(open(seq2seq_fixture("t5")), exact);
+  const Seq2Seq same = load_seq2seq(seq2seq_fixture("t5"), exact);
+  EXPECT_LE(
+      max_difference(all_outputs(translator.encoder(), pairs.inputs()), all_outputs(same.encoder(), pairs.inputs())),
+      2e-5f);
+  EXPECT_EQ(translator.decoder().parameters(), same.decoder().parameters());
+  const VisionReference images("clip");
+  const VisionModel vision = load_vision(open(vision_fixture("clip")), exact);
+  EXPECT_LE(
+      max_difference(all_outputs(vision, images), all_outputs(load_vision_text(vision_fixture("clip"), exact), images)),
+      2e-5f);
+  EXPECT_FALSE(vision.has_image_processor());
 }
 
 /// A file that ends early is a FormatError wherever it ends, and so is a source that delivers less than it said.

@@ -11,6 +11,7 @@
 #include <weft/models/arch/siglip.hpp>
 #include <weft/models/vision_registry.hpp>
 
+#include "int8_copies.hpp"
 #include "vision_fixtures.hpp"
 
 namespace {
@@ -199,6 +200,17 @@ TEST(LoadVision, SizesMustFit) {
   const VisionCopy copy("siglip");
   copy.edit_config([](json& config) { config["text_config"]["projection_size"] = 20; });
   EXPECT_THAT(message_of<ConfigError>([&] { copy.load(); }), HasSubstr("images become 24 numbers, texts 20"));
+}
+
+/// A quantised model computes what one with the weights that are meant does.
+TEST(LoadVision, ReadsQuantisedWeights) {
+  const VisionCopy quantised("clip"), plain("clip");
+  round_to_int8(quantised, plain, ".layers.");
+  const VisionReference reference("clip");
+  const LoadOptions options{.threads = 1, .compute = Compute::f32};
+  EXPECT_LE(
+      max_difference(all_outputs(quantised.load(options), reference), all_outputs(plain.load(options), reference)),
+      1e-5f);
 }
 
 }  // namespace

@@ -16,15 +16,16 @@
 
 namespace weft::inline v0 {
 
-WEFT_INLINE Encoder load_encoder(const std::filesystem::path& path, const LoadOptions& options,
-                                 std::span<const EncoderArchitecture* const> architectures) {
-  const std::optional<SentenceModules> modules = read_sentence_modules(path);
-  const Checkpoint checkpoint = Checkpoint::open(modules ? modules->transformer : path);
+namespace detail {
+
+/// An encoder of a checkpoint, and what modules.json says of it. source: what it is called in errors.
+inline Encoder load_encoder_of(const Checkpoint& checkpoint, const std::optional<SentenceModules>& modules,
+                               const std::string& source, const LoadOptions& options,
+                               std::span<const EncoderArchitecture* const> architectures) {
   const EncoderArchitecture& architecture = find_encoder(checkpoint.config(), architectures);
   ConfigReader reader(checkpoint.config());
-  Encoder::Parts parts{.model_type = std::string(architecture.model_type),
-                       .source = path.string(),
-                       .config = architecture.read_config(reader)};
+  Encoder::Parts parts{
+      .model_type = std::string(architecture.model_type), .source = source, .config = architecture.read_config(reader)};
   reader.finish(architecture.ignored_keys);
   if (modules) {
     parts.sentence = modules->embedding;
@@ -33,12 +34,27 @@ WEFT_INLINE Encoder load_encoder(const std::filesystem::path& path, const LoadOp
                          checkpoint.config().source(), " says ", parts.config.hidden);
   }
   if (options.tokenizer) parts.tokenizer = load_tokenizer(checkpoint);
-  parts.executor = detail::executor_of(options);
+  parts.executor = executor_of(options);
   parts.compute = options.compute;
   if (options.kernels) parts.kernels = options.kernels;
   const cpu::Context ctx{.kernels = parts.kernels, .executor = parts.executor.get()};
-  parts.weights = detail::WeightLoader(checkpoint, architecture, parts.config, options, ctx).load();
+  parts.weights = WeightLoader(checkpoint, architecture, parts.config, options, ctx).load();
   return Encoder(std::move(parts));
+}
+
+}  // namespace detail
+
+WEFT_INLINE Encoder load_encoder(const Checkpoint& checkpoint, const LoadOptions& options,
+                                 std::span<const EncoderArchitecture* const> architectures) {
+  std::optional<SentenceModules> modules;
+  if (!checkpoint.directory().empty()) modules = read_sentence_modules(checkpoint.directory());
+  return detail::load_encoder_of(checkpoint, modules, checkpoint.location(), options, architectures);
+}
+WEFT_INLINE Encoder load_encoder(const std::filesystem::path& path, const LoadOptions& options,
+                                 std::span<const EncoderArchitecture* const> architectures) {
+  const std::optional<SentenceModules> modules = read_sentence_modules(path);
+  return detail::load_encoder_of(Checkpoint::open(modules ? modules->transformer : path), modules, path.string(),
+                                 options, architectures);
 }
 
 }  // namespace weft::inline v0

@@ -26,9 +26,8 @@ inline AnyTensor sinusoidal_table(std::size_t rows, std::size_t width, const Sin
 
 }  // namespace detail
 
-WEFT_INLINE Seq2Seq load_seq2seq(const std::filesystem::path& path, const LoadOptions& options,
+WEFT_INLINE Seq2Seq load_seq2seq(const Checkpoint& checkpoint, const LoadOptions& options,
                                  std::span<const Seq2SeqArchitecture* const> architectures) {
-  const Checkpoint checkpoint = Checkpoint::open(path);
   const Seq2SeqArchitecture& architecture = find_seq2seq(checkpoint.config(), architectures);
   ConfigReader reader(checkpoint.config());
   Seq2SeqConfig config = architecture.read_config(reader);
@@ -39,7 +38,7 @@ WEFT_INLINE Seq2Seq load_seq2seq(const std::filesystem::path& path, const LoadOp
                             config.encoder.hidden, ", are not supported");
 
   Encoder::Parts encoder{
-      .model_type = std::string(architecture.model_type), .source = path.string(), .config = config.encoder};
+      .model_type = std::string(architecture.model_type), .source = checkpoint.location(), .config = config.encoder};
   CausalLM::Parts decoder{.model_type = encoder.model_type, .source = encoder.source, .config = config.decoder};
   decoder.generation =
       read_generation_config(checkpoint.config(), checkpoint.generation_config(), config.decoder.vocab);
@@ -58,6 +57,10 @@ WEFT_INLINE Seq2Seq load_seq2seq(const std::filesystem::path& path, const LoadOp
                   .decoder = CausalLM(std::move(decoder)),
                   .shared_embedding = config.shared_embedding,
                   .computed_positions = config.sinusoids.has_value()});
+}
+WEFT_INLINE Seq2Seq load_seq2seq(const std::filesystem::path& path, const LoadOptions& options,
+                                 std::span<const Seq2SeqArchitecture* const> architectures) {
+  return load_seq2seq(Checkpoint::open(path), options, architectures);
 }
 
 }  // namespace weft::inline v0

@@ -14,16 +14,16 @@
 
 namespace weft::inline v0 {
 
-WEFT_INLINE VisionModel load_vision(const std::filesystem::path& path, const LoadOptions& options,
+WEFT_INLINE VisionModel load_vision(const Checkpoint& checkpoint, const LoadOptions& options,
                                     std::span<const VisionArchitecture* const> architectures) {
-  const Checkpoint checkpoint = Checkpoint::open(path);
   const VisionArchitecture& architecture = find_vision(checkpoint.config(), architectures);
   ConfigReader reader(checkpoint.config());
   VisionModel::Parts parts{.model_type = std::string(architecture.model_type),
-                           .source = path.string(),
+                           .source = checkpoint.location(),
                            .config = architecture.read_config(reader)};
   reader.finish(architecture.ignored_keys);
-  parts.image_processor = load_image_processor(checkpoint.directory(), architecture.model_type);
+  if (!checkpoint.directory().empty())
+    parts.image_processor = load_image_processor(checkpoint.directory(), architecture.model_type);
   if (options.tokenizer && parts.config.has_text()) parts.tokenizer = load_tokenizer(checkpoint);
   parts.executor = detail::executor_of(options);
   parts.compute = options.compute;
@@ -33,11 +33,20 @@ WEFT_INLINE VisionModel load_vision(const std::filesystem::path& path, const Loa
   return VisionModel(std::move(parts));
 }
 
+WEFT_INLINE VisionModel load_vision(const std::filesystem::path& path, const LoadOptions& options,
+                                    std::span<const VisionArchitecture* const> architectures) {
+  return load_vision(Checkpoint::open(path), options, architectures);
+}
+
+WEFT_INLINE VisionModel load_vision_text(const Checkpoint& checkpoint, const LoadOptions& options,
+                                         std::span<const VisionArchitecture* const> architectures) {
+  VisionModel model = load_vision(checkpoint, options, architectures);
+  if (!model.config().has_text()) raise<UnsupportedError>(checkpoint.location(), ": the checkpoint has no text tower");
+  return model;
+}
 WEFT_INLINE VisionModel load_vision_text(const std::filesystem::path& path, const LoadOptions& options,
                                          std::span<const VisionArchitecture* const> architectures) {
-  VisionModel model = load_vision(path, options, architectures);
-  if (!model.config().has_text()) raise<UnsupportedError>(path.string(), ": the checkpoint has no text tower");
-  return model;
+  return load_vision_text(Checkpoint::open(path), options, architectures);
 }
 
 }  // namespace weft::inline v0

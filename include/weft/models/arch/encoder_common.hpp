@@ -82,8 +82,7 @@ inline EncoderConfig read_encoder_sizes(ConfigReader& config, const SizeKeys& ke
   c.task = read_task(config);
   c.labels = read_labels(config);
   c.classes = c.labels.empty() ? config.positive_or("num_labels", 2) : c.labels.size();
-  for (const char* key :
-       {"quantization_config", "is_decoder", "add_cross_attention", "is_encoder_decoder", "pruned_heads"})
+  for (const char* key : {"is_decoder", "add_cross_attention", "is_encoder_decoder", "pruned_heads"})
     config.refuse(key);
   if (const Json* kind = config.optional("position_embedding_type"); kind && kind->as_string() != "absolute")
     raise<UnsupportedError>(kind->location(), ": positions of type \"", kind->as_string(),

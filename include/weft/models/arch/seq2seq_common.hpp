@@ -120,7 +120,6 @@ inline void check_seq2seq(ConfigReader& config) {
   if (!config.flag_or("is_encoder_decoder", true))
     raise<UnsupportedError>(config.object().location(),
                             ": a decoder alone (is_encoder_decoder is false) is not supported");
-  config.refuse("quantization_config");
   const Json* names = config.optional("architectures");
   if (!names || names->as_array().empty()) return;
   const std::string_view name = names->at(0).as_string();

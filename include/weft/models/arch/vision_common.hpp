@@ -47,8 +47,7 @@ inline TowerConfig read_tower(ConfigReader& config, const TowerDefaults& default
   tower.norm_eps = read_eps_or(config, "layer_norm_eps", defaults.norm_eps);
   tower.activation = config.optional("hidden_act") ? read_activation(config, "hidden_act") : defaults.activation;
   tower.modules = modules;
-  for (const char* key :
-       {"quantization_config", "is_decoder", "add_cross_attention", "is_encoder_decoder", "pruned_heads"})
+  for (const char* key : {"is_decoder", "add_cross_attention", "is_encoder_decoder", "pruned_heads"})
     config.refuse(key);
   return tower;
 }
