@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Compare weft's tokenizers with the tokenizers package, or with SentencePiece, on random texts.
+"""Compare weft's tokenizers with the tokenizers package, or with LlamaTokenizer, on random texts.
 
     python fuzz_tokenizers.py --program dump_tokens [--count 60000] [--seed 1] TOKENIZER...
 
-TOKENIZER is a directory with tokenizer.json, which the tokenizers package reads, or else with tokenizer.model, which the
-SentencePiece package reads and of which ids alone are compared. The texts are of all scripts, sequences of emoji,
+TOKENIZER is a directory with tokenizer.json, which the tokenizers package reads, or else with tokenizer.model, which
+LlamaTokenizer of transformers 4 reads through the SentencePiece package and of which ids alone are compared. The texts are of all scripts, sequences of emoji,
 combining marks, white space of every kind, very long words, numbers, code, parts of the vocabulary, added tokens whole
 and cut, characters of any number, and bytes that are no UTF-8; of the last, the package gets U+FFFD for every byte that
 belongs to no character. The same seed gives the same texts.
@@ -12,7 +12,7 @@ belongs to no character. The same seed gives the same texts.
 Prints how many texts were compared and the first differences, cut down to the shortest text that shows them. The exit
 status is 1 where something differs. dump_tokens is built from dump_tokens.cpp beside this file (README.md).
 
-Made with: tokenizers 0.23.3, sentencepiece 0.2.3
+Made with: tokenizers 0.23.3; transformers 4.57.6 and sentencepiece 0.2.3 for tokenizer.model
 """
 
 import argparse
@@ -186,20 +186,16 @@ def spelled_out(token):
     return bytes(byte_of.get(c, 0x20) for c in token).decode(errors="ignore")
 
 
-class SentencePiecePackage:
-    """With BOS and EOS as tokenizer_config.json beside the model says. Texts hold no added tokens, which are no part of
-    the package."""
-
+class LlamaTokenizerPackage:
     def __init__(self, directory):
-        import sentencepiece
-        self.processor = sentencepiece.SentencePieceProcessor(model_file=str(directory / "tokenizer.model"))
-        self.vocabulary = [self.processor.id_to_piece(i) for i in range(self.processor.get_piece_size())
-                           if not self.processor.is_control(i) and not self.processor.is_unknown(i)]
-        self.added = [" "]
+        import transformers
+        self.tokenizer = transformers.LlamaTokenizer.from_pretrained(str(directory))
+        self.vocabulary = self.tokenizer.convert_ids_to_tokens(range(3, self.tokenizer.vocab_size))
+        self.added = [str(token) for token in self.tokenizer.added_tokens_decoder.values()]
 
     def __call__(self, texts):
         for text in texts:
-            yield [[id, 0, 0] for id in self.processor.encode(repaired(text))]
+            yield [[id, 0, 0] for id in self.tokenizer.encode(repaired(text))]
 
 
 def minimised(text, differs):
@@ -217,24 +213,13 @@ def minimised(text, differs):
             size = size // 2
 
 
-def without_ends(tokens, weft_ends):
-    return tokens if tokens is None else tokens[weft_ends[0]:len(tokens) - weft_ends[1]]
-
-
 def compare(directory, args):
     weft = Weft(args.program, directory)
     is_json = (directory / "tokenizer.json").exists()
-    package = TokenizersPackage(directory) if is_json else SentencePiecePackage(directory)
-    # The package knows no BOS and EOS of the configuration: what weft puts around the empty text.
-    ends = (0, 0)
-    if not is_json:
-        around = next(weft([b""]))
-        ends = (len(around), 0)
-        if around and next(weft([b"a"]))[-1] == around[-1] and len(around) == 2:
-            ends = (1, 1)
+    package = TokenizersPackage(directory) if is_json else LlamaTokenizerPackage(directory)
 
     def differs(texts):
-        return [without_ends(ours, ends) != theirs for ours, theirs in zip(weft(texts), package(texts))]
+        return [ours != theirs for ours, theirs in zip(weft(texts), package(texts))]
 
     generator = Texts(args.seed, package.vocabulary, package.added)
     texts = [generator.next() for _ in range(args.count)]
@@ -247,7 +232,7 @@ def compare(directory, args):
             continue
         seen.add(short)
         names = " ".join(f"U+{ord(c):04X}" for c in repaired(short))
-        print(f"  {short!r} {names}\n    weft    {without_ends(next(weft([short])), ends)}\n"
+        print(f"  {short!r} {names}\n    weft    {next(weft([short]))}\n"
               f"    package {next(package([short]))}", flush=True)
     return not different
 

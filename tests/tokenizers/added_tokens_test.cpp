@@ -57,6 +57,15 @@ TEST(AddedTokens, TakesWholeWordsOnlyWhereAsked) {
   EXPECT_EQ(split(set, "a Wb"), (Strings{"a ", "Wb"}));
 }
 
+// As the slow tokenizers of transformers: the token turns into text with the space behind it, which the next one takes.
+TEST(AddedTokens, TakesTextThatEndsUpAsATokenForIt) {
+  const auto set = tokens({{.content = "W", .id = 1, .special = true, .whole_word = true},
+                           {.content = "L", .id = 2, .special = true, .strip_left = true}});
+  EXPECT_EQ(split(set, "a W\nLb"), (Strings{"a ", "#1", "#2", "b"}));
+  EXPECT_EQ(split(set, "a W\nb"), (Strings{"a ", "W\nb"}));
+  EXPECT_EQ(split(set, "a W\nLb", false), (Strings{"a W\nLb"}));
+}
+
 TEST(AddedTokens, FindsByIdAndText) {
   auto set = tokens({{.content = "a", .id = 1}, {.content = "a", .id = 2}, {.content = "", .id = 3}});
   EXPECT_EQ(set.find("a")->id, 2);

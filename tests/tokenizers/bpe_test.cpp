@@ -54,6 +54,49 @@ TEST(Bpe, MergesTheLowestRankFirstAndOfThoseTheLeftmost) {
   EXPECT_EQ(ids(bpe, ""), Ids{});
 }
 
+// A byte-level vocabulary with random merges, and a token that is no UTF-8.
+weft::BpeModel byte_level_model(std::mt19937& random, weft::BpeOptions options) {
+  std::vector<std::string> tokens;
+  for (int byte = 0; byte < 256; ++byte) tokens.push_back(weft::to_byte_level(std::string(1, static_cast<char>(byte))));
+  std::vector<std::pair<std::string, std::string>> pairs;
+  const std::vector<std::string> some{tokens['a'], tokens['b'], tokens[' '], tokens[0xC3], tokens[0xA9]};
+  std::vector<std::string> parts = some;
+  while (pairs.size() < 60) {
+    const std::string left = parts[random() % parts.size()], right = parts[random() % parts.size()];
+    if (std::count(tokens.begin(), tokens.end(), left + right) > 0) continue;
+    pairs.emplace_back(left, right);
+    tokens.push_back(left + right);
+    parts.push_back(left + right);
+  }
+  tokens.push_back("\xE2");
+  tokens.push_back("\u4E00");
+  return model(tokens, Pairs(pairs.begin(), pairs.end()), std::move(options));
+}
+
+TEST(Bpe, EncodesBytesAsTheirSpelling) {
+  std::mt19937 random(11);
+  for (const bool ignore_merges : {false, true}) {
+    const weft::BpeModel bpe = byte_level_model(random, {.ignore_merges = ignore_merges});
+    ASSERT_TRUE(bpe.encodes_bytes());
+    for (int i = 0; i < 2000; ++i) {
+      std::string text;
+      for (std::size_t letters = 1 + random() % 80; letters > 0; --letters)
+        text += std::vector<std::string>{"a", "b", " ", "\u00E9"}[random() % 4];
+      std::vector<weft::Subword> found;
+      bpe.encode_bytes(text, std::vector<weft::PreToken>{{{0, static_cast<std::uint32_t>(text.size())}}}, found);
+      std::vector<weft::Subword> expected = encode(bpe, weft::to_byte_level(text));
+      std::uint32_t begin = 0;
+      for (weft::Subword& token : expected) {
+        const auto bytes = static_cast<std::uint32_t>(weft::count_characters(bpe.vocabulary().token(token.id)));
+        token.range = {begin, begin + bytes};
+        begin += bytes;
+      }
+      ASSERT_EQ(found, expected) << text;
+    }
+  }
+  EXPECT_FALSE(model({"a", "b"}, {}).encodes_bytes());
+}
+
 TEST(Bpe, TakesAWholeWordWithoutMergesWhereAsked) {
   EXPECT_EQ(ids(model({"a", "b", "ab"}, {}), "ab"), (Ids{0, 1}));
   EXPECT_EQ(ids(model({"a", "b", "ab"}, {}, {.ignore_merges = true}), "ab"), (Ids{2}));

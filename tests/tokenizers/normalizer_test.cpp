@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <random>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -85,6 +86,26 @@ TEST(Normalizer, CleansAsBert) {
   EXPECT_EQ(run(weft::BertNormalizer{.strip_accents = false, .lowercase = false}, "\u00C9a").text, "\u00C9a");
   EXPECT_EQ(run(weft::BertNormalizer{.clean_text = false, .handle_chinese_chars = false}, "\t\u4E2D").text, "\t\u4E2D");
   EXPECT_EQ(run(weft::BertNormalizer{}, "a\u4E2Db").origins, (Strings{"a", "\u4E2D", "\u4E2D", "\u4E2D", "b"}));
+}
+
+TEST(Normalizer, CleansForBertAsItsStepsDo) {
+  const std::vector<std::string> parts{"A",      "b ",     "\u00C9", "e\u0301", "\u0344\u0334", "\uAC01",     "\u4E00",
+                                       "\u1E9B", "\u0130", "x\x01",  "\t",      "\u0327",       "\U0001D15E", "\u200D"};
+  std::mt19937 random(5);
+  for (int i = 0; i < 3000; ++i) {
+    std::string text;
+    for (std::size_t count = random() % 9; count > 0; --count) text += parts[random() % parts.size()];
+    const Result found = run(weft::BertNormalizer{false, false, true, true}, text);
+    const Result expected = run(
+        [](weft::AlignedText& all) {
+          weft::UnicodeForm{}(all);
+          weft::detail::filter_characters(all, [](char32_t c) { return !weft::is_nonspacing_mark(c); });
+          weft::Lowercase{}(all);
+        },
+        text);
+    ASSERT_EQ(found.text, expected.text) << testing::PrintToString(text);
+    ASSERT_EQ(found.origins, expected.origins) << testing::PrintToString(text);
+  }
 }
 
 TEST(Normalizer, CleansAsNmt) { EXPECT_EQ(run(weft::Nmt{}, "a\x01\tb\u200B\u2581\uFEFFc\x7F").text, "a b   c"); }

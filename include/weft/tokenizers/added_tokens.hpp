@@ -114,6 +114,10 @@ class AddedTokens {
     }
     if (begin < text.size()) parts.push_back({std::string(text.substr(begin)), nullptr});
     settle_surroundings(parts);
+    // Text that turned out to be a token's once the white space around it was gone.
+    for (Part& part : parts)
+      if (const AddedToken* token = part.token ? nullptr : find(part.text); token && (parse_special || !token->special))
+        part.token = token;
     std::erase_if(parts, [](const Part& part) { return part.text.empty(); });
     return parts;
   }

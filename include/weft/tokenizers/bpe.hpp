@@ -16,6 +16,7 @@
 
 #include <weft/core/error.hpp>
 #include <weft/core/token_id.hpp>
+#include <weft/formats/utf8.hpp>
 #include <weft/tokenizers/byte_level.hpp>
 #include <weft/tokenizers/subword_model.hpp>
 #include <weft/tokenizers/unicode.hpp>
@@ -205,6 +206,7 @@ class BpeModel final : public SubwordModel {
     std::vector<std::pair<std::size_t, TokenId>> ends;
     std::string bytes;
     vocabulary().for_each([&](std::string_view token, TokenId id) {
+      if (!is_utf8(token)) return;
       const std::size_t begin = bytes.size();
       for (std::size_t at = 0; at < token.size();) {
         const CodePoint c = first_code_point(token.substr(at));

@@ -2,9 +2,10 @@
 
 #include <array>
 #include <cstddef>
-#include <cstdint>
 #include <optional>
 #include <string_view>
+
+#include <utf8proc.h>
 
 #include <weft/tokenizers/unicode.hpp>
 
