@@ -102,7 +102,7 @@ int run(const Options& o) {
   const std::vector<weft::TensorToWrite> tensors = weft::export_gguf(checkpoint, writer);
   writer.set("general.file_type", recipe->file_type);
   writer.set("general.quantization_version", std::uint32_t{2});
-  const std::size_t layers = checkpoint.config().get_or("num_hidden_layers", std::size_t{0});
+  const std::size_t layers = count_layers(tensors);
   const bool tied =
       std::none_of(tensors.begin(), tensors.end(), [](const auto& t) { return t.name == "output.weight"; });
 

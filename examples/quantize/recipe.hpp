@@ -1,8 +1,11 @@
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -65,6 +68,19 @@ inline weft::DType fitting(weft::DType wanted, std::size_t columns) {
   }
 }
 
+/// The layer that a tensor belongs to ("blk.<layer>."); nothing for the others.
+inline std::optional<std::size_t> layer_of(const weft::TensorToWrite& tensor) {
+  if (!tensor.name.starts_with("blk.")) return std::nullopt;
+  return std::stoul(tensor.name.substr(4));
+}
+
+inline std::size_t count_layers(std::span<const weft::TensorToWrite> tensors) {
+  std::size_t layers = 0;
+  for (const weft::TensorToWrite& tensor : tensors)
+    if (const auto layer = layer_of(tensor)) layers = std::max(layers, *layer + 1);
+  return layers;
+}
+
 /// The type of one tensor of a model of `layers` layers. Vectors, the frequencies of rotary embeddings and the weights
 /// that choose experts stay as they are.
 inline weft::DType type_of(const weft::TensorToWrite& tensor, const Recipe& recipe, std::size_t layers, bool tied) {
@@ -75,8 +91,7 @@ inline weft::DType type_of(const weft::TensorToWrite& tensor, const Recipe& reci
   if (name == "output.weight" || (tied && name == "token_embd.weight")) {
     type = recipe.output;
   } else if (is(".attn_v.") || is(".attn_qkv.") || is(".ffn_down")) {
-    const std::size_t layer = std::stoul(std::string(name.substr(name.find('.') + 1)));
-    if (gets_more_bits(layer, layers)) type = recipe.more;
+    if (const auto layer = layer_of(tensor); layer && gets_more_bits(*layer, layers)) type = recipe.more;
   } else if (is(".attn_output.")) {
     type = recipe.projections;
   }
