@@ -93,6 +93,16 @@ inline bool is_punctuation(char32_t c) noexcept {
   return c == 0x166D || c == 0x111C9;  // a symbol and a mark in later versions
 }
 
+/// What \p{L} and \p{N} mean in patterns: the general category is L, or N.
+inline bool is_letter(char32_t c) noexcept {
+  const utf8proc_category_t category = detail::unicode_category(c);
+  return category >= UTF8PROC_CATEGORY_LU && category <= UTF8PROC_CATEGORY_LO;
+}
+inline bool is_number(char32_t c) noexcept {
+  const utf8proc_category_t category = detail::unicode_category(c);
+  return category >= UTF8PROC_CATEGORY_ND && category <= UTF8PROC_CATEGORY_NO;
+}
+
 /// The general category is N: digits, letters that are numbers, fractions and others.
 inline bool is_numeric(char32_t c) noexcept {
   if (c < 0x80) return c >= '0' && c <= '9';

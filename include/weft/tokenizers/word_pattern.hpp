@@ -5,8 +5,6 @@
 #include <optional>
 #include <string_view>
 
-#include <utf8proc.h>
-
 #include <weft/tokenizers/unicode.hpp>
 
 namespace weft::inline v0 {
@@ -68,9 +66,8 @@ class WordPattern {
   }
   static Kind kind_beyond_ascii(char32_t c) noexcept {
     if (is_white_space(c)) return Kind::space;
-    const utf8proc_category_t category = detail::unicode_category(c);
-    if (category >= UTF8PROC_CATEGORY_LU && category <= UTF8PROC_CATEGORY_LO) return Kind::letter;
-    return category >= UTF8PROC_CATEGORY_ND && category <= UTF8PROC_CATEGORY_NO ? Kind::number : Kind::other;
+    if (is_letter(c)) return Kind::letter;
+    return is_number(c) ? Kind::number : Kind::other;
   }
   static Character character(std::string_view text, std::size_t at) noexcept {
     static constexpr std::array<Kind, 128> kinds = ascii_kinds();
