@@ -5,6 +5,14 @@
 
 #include <weft/core/config.hpp>
 
+// ThreadSanitizer has operators of its own, which cannot be replaced; nothing is counted there.
+#if defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define WEFT_TESTS_KEEP_OPERATORS 1
+#endif
+#endif
+#if !defined(__SANITIZE_THREAD__) && !defined(WEFT_TESTS_KEEP_OPERATORS)
+
 namespace {
 
 void count_allocation(std::size_t bytes) noexcept {
@@ -45,3 +53,5 @@ WEFT_NO_INLINE void operator delete(void* memory, std::align_val_t) noexcept { s
 WEFT_NO_INLINE void operator delete[](void* memory, std::align_val_t) noexcept { std::free(memory); }
 WEFT_NO_INLINE void operator delete(void* memory, std::size_t, std::align_val_t) noexcept { std::free(memory); }
 WEFT_NO_INLINE void operator delete[](void* memory, std::size_t, std::align_val_t) noexcept { std::free(memory); }
+
+#endif
