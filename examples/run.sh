@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Builds weft and its example programs and writes a story with the model that ships.
+# Builds examples/generate and writes a story with the model that ships.
 #
 #   bash examples/run.sh ["Once upon a time"]
 #
@@ -30,10 +30,11 @@ jobs=$(build_jobs)
 say "Installing weft's headers in build/prefix ..."
 quietly "Configuring weft" cmake -S . -B build/weft -DCMAKE_BUILD_TYPE=Release -DWEFT_BUILD_TESTS=OFF
 quietly "Installing weft" cmake --install build/weft --prefix build/prefix
-say "Building the example programs (a minute or two the first time) ..."
+say "Building examples/generate (a minute the first time) ..."
 quietly "Configuring the example programs" cmake -S examples -B build/examples -DCMAKE_BUILD_TYPE=Release \
   "-DCMAKE_PREFIX_PATH=$PWD/build/prefix"
-quietly "Building the example programs" cmake --build build/examples --parallel "$jobs"
+quietly "Building examples/generate" cmake --build build/examples --parallel "$jobs" --target generate
 
 say "Writing a story with examples/models/tales:"
-exec build/examples/generate/generate examples/models/tales --echo "--prompt=$prompt"
+build/examples/generate/generate examples/models/tales --echo "--prompt=$prompt"
+say "The other programs of examples/ are built by: cmake --build build/examples"
