@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <limits>
 
 #include <weft/core/any_tensor.hpp>
 #include <weft/cpu/linear_kernel.hpp>
@@ -18,12 +19,13 @@ struct LinearPlan {
   std::size_t panels;  // of one task
   std::size_t chunk;   // elements of k that are multiplied at once, but for weights that are used as they lie
 
-  static constexpr std::size_t panels_for(std::size_t tokens) noexcept { return tokens < 16 ? 1 : 4; }
+  static constexpr bool few(std::size_t tokens) noexcept { return tokens < 16; }
+  static constexpr std::size_t panels_for(std::size_t tokens) noexcept { return few(tokens) ? 1 : 4; }
 
   LinearPlan(const LinearKernel& kernel, std::size_t tokens) noexcept : panels(panels_for(tokens)) {
     // A part of a tile of tokens stays in the first-level cache, parts of the panels in the second.
     const std::size_t of_tile = 24576 / (kernel.form->most * kernel.form->bytes) * kernel.form->elements;
-    const std::size_t of_panel = (tokens < 16 ? 16384 : 81920) / kernel.block_bytes * kernel.elements;
+    const std::size_t of_panel = (few(tokens) ? 16384 : 81920) / kernel.block_bytes * kernel.elements;
     chunk = std::max(cpu::panel_chunk, std::min(of_tile, of_panel) / cpu::panel_chunk * cpu::panel_chunk);
   }
 };
@@ -71,6 +73,15 @@ class LinearRows {
     expanded_ = scratch + sizes.sums;
     interleaved_ = reinterpret_cast<std::uint32_t*>(expanded_ + sizes.expanded);
     codes_ = expanded_ + sizes.expanded + LinearScratch::interleaved;
+  }
+
+  /// How many panels one call of run() may take: all there are where few tokens meet weights as they lie, so that these
+  /// are read without a pause.
+  static std::size_t panels_at_once(const cpu::Context& ctx, const AnyTensor& weight, std::size_t tokens) {
+    const LinearKernel kernel = linear_kernel(ctx, weight.dtype());
+    return weight.layout() == Layout::panels && tokens <= kernel.direct_tokens && (kernel.direct || !kernel.expand)
+               ? std::numeric_limits<std::size_t>::max()
+               : LinearPlan::panels_for(tokens);
   }
 
   /// y = x weight^T, or what is added to y where `onto`.

@@ -149,34 +149,34 @@ inline void linear(TensorView<const float, 2> x, std::span<const LinearOutput> o
     if (output.bias)
       for (std::size_t t = 0; t < tokens; ++t) ctx.kernels->add(output.bias + begin, end - begin, y + t * y_stride);
   };
+  const auto all_rows = [&](const LinearOutput& output, std::size_t first, std::size_t last, std::byte* memory) {
+    const std::size_t group = detail::LinearRows::panels_at_once(ctx, output.weight, tokens);
+    for (std::size_t count = 0; first < last; first += count) {
+      count = std::min(group, last - first);
+      rows(output, first, first + count, memory);
+    }
+  };
   const detail::PanelDeal deal(panels, ctx.concurrency());
-  const std::size_t group = detail::LinearPlan::panels_for(tokens);
-  // Every output is read for a while: memory is fastest where it goes on.
-  constexpr std::size_t of_epilogue = 8;
-  const auto run_group = [&](std::size_t begin, std::size_t end, std::byte* memory) {
+  const auto run = [&](std::size_t task, std::size_t slot) {
+    std::byte* memory = scratch.as<std::byte>(offset + slot * slot_bytes);
+    const std::size_t begin = deal.begin(task), end = deal.end(task);
+    if (epilogue) {
+      // Every output is read for a while, as memory is fastest where it goes on; what many tokens give stays in the
+      // cache.
+      const std::size_t of_epilogue = detail::LinearPlan::few(tokens) ? end - begin : 8;
+      for (std::size_t first = begin; first < end; first += of_epilogue) {
+        const std::size_t last = std::min(end, first + of_epilogue);
+        for (const LinearOutput& output : outputs) all_rows(output, first, last, memory);
+        (*epilogue)(first * panel_rows, std::min(outputs[0].weight.extent(0), last * panel_rows));
+      }
+      return;
+    }
     std::size_t before = 0;
     for (const LinearOutput& output : outputs) {
       const std::size_t after = before + detail::panels_of(output.weight);
-      if (begin < std::min(end, after)) {
-        rows(output, begin - before, std::min(end, after) - before, memory);
-        begin = std::min(end, after);
-      }
+      if (begin < after && before < end)
+        all_rows(output, std::max(begin, before) - before, std::min(end, after) - before, memory);
       before = after;
-    }
-  };
-  const auto run = [&](std::size_t task, std::size_t slot) {
-    std::byte* memory = scratch.as<std::byte>(offset + slot * slot_bytes);
-    const std::size_t end = deal.end(task);
-    const auto in_groups = [&](std::size_t first, std::size_t last, const auto& call) {
-      for (; first < last; first += group) call(first, std::min(last, first + group));
-    };
-    if (!epilogue)
-      return in_groups(deal.begin(task), end, [&](std::size_t b, std::size_t e) { run_group(b, e, memory); });
-    for (std::size_t begin = deal.begin(task); begin < end; begin += of_epilogue) {
-      const std::size_t last = std::min(end, begin + of_epilogue);
-      for (const LinearOutput& output : outputs)
-        in_groups(begin, last, [&](std::size_t b, std::size_t e) { rows(output, b, e, memory); });
-      (*epilogue)(begin * panel_rows, std::min(outputs[0].weight.extent(0), last * panel_rows));
     }
   };
   constexpr std::size_t small = 32768;  // multiply-adds below which a second thread does not pay
