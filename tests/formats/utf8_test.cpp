@@ -32,6 +32,20 @@ bool is_character(std::string_view bytes) {
   return code >= least[length] && code <= 0x10FFFF && (code < 0xD800 || code > 0xDFFF);
 }
 
+TEST(Utf8, OneReplacementForABeginning) {
+  const auto repair = [](std::string_view bytes, bool last, std::size_t taken) {
+    std::string out;
+    EXPECT_EQ(weft::append_repaired(bytes, last, out, weft::Utf8Repair::beginnings), taken);
+    return out;
+  };
+  EXPECT_EQ(repair("a\xF0\x9F\x98", true, 4), "a\uFFFD");
+  EXPECT_EQ(repair("a\xF0\x9F\x98", false, 1), "a");
+  EXPECT_EQ(repair("\xE2\x82z\xF0\x9F\xF0\x9F\x98\x80", true, 9), "\uFFFDz\uFFFD\U0001F600");
+  EXPECT_EQ(repair("\x80\x80", true, 2), "\uFFFD\uFFFD");            // no beginnings
+  EXPECT_EQ(repair("\xF0\x80\x80", true, 3), "\uFFFD\uFFFD\uFFFD");  // not well-formed
+  EXPECT_EQ(repair("\xED\xA0\x80", true, 3), "\uFFFD\uFFFD\uFFFD");
+}
+
 TEST(Utf8, AgreesWithTheDefinitionOnShortSequences) {
   const std::string_view interesting(
       "\x00\x41\x7F\x80\x8F\x90\x9F\xA0\xBF\xC0\xC1\xC2\xDF\xE0\xE1\xED\xEF\xF0\xF1\xF4\xF5\xFF", 22);

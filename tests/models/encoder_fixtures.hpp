@@ -109,7 +109,7 @@ inline std::vector<float> all_outputs(const weft::Encoder& model, std::span<cons
   ask(bool(w.token_classes), rows, classes, [&](auto& y) { pass.classify_tokens(y); });
   ask(bool(w.answer_ends), rows, 2, [&](auto& y) { pass.find_answers(y); });
   ask(bool(w.replaced_word), rows, 1, [&](auto& y) { pass.find_replaced_words(y); });
-  ask(model.sentence().has_value(), sequences, model.config().hidden, [&](auto& y) { pass.embed_sentences(y); });
+  ask(model.sentence().has_value(), sequences, model.sentence_width(), [&](auto& y) { pass.embed_sentences(y); });
   return said;
 }
 

@@ -50,6 +50,16 @@ TEST(GenerationConfig, ReadsTheFile) {
   EXPECT_EQ(config.repetition_penalty, 1.1f);
 }
 
+TEST(GenerationConfig, LengthsAndRepetitions) {
+  const char* lengths = R"({"no_repeat_ngram_size": 3, "min_length": 56})";
+  for (const GenerationConfig& config : {read(lengths), read("{}", lengths)}) {
+    EXPECT_EQ(config.no_repeat_ngram_size, 3u);
+    EXPECT_EQ(config.min_length, 56u);
+  }
+  const GenerationConfig none = read(lengths, "{}");  // the file is there: what the config says is not heard
+  EXPECT_EQ(none.no_repeat_ngram_size + none.min_length, 0u);
+}
+
 TEST(GenerationConfig, TheFileGoesBeforeTheConfig) {
   EXPECT_THAT(read(R"({"eos_token_id": 2})", R"({"eos_token_id": [3, 4]})").eos, ElementsAre(3, 4));
   EXPECT_THAT(read(R"({"eos_token_id": 2})", R"({"eos_token_id": null})").eos, ElementsAre(2));

@@ -71,6 +71,9 @@ TEST(Llama, Activations) {
                                    {"gelu_new", Activation::gelu_tanh},
                                    {"gelu_pytorch_tanh", Activation::gelu_tanh},
                                    {"gelu_fast", Activation::gelu_tanh},
+                                   {"gelu_python", Activation::gelu},
+                                   {"gelu_python_tanh", Activation::gelu_tanh},
+                                   {"gelu_accurate", Activation::gelu_tanh},
                                    {"quick_gelu", Activation::quick_gelu},
                                    {"relu", Activation::relu}}) {
     ConfigReader reader(parse_json("{\"act\": \"" + std::string(name) + "\"}", "config.json"));

@@ -208,6 +208,14 @@ TEST(LoadEncoder, MpnetsBucketsAreThirtyTwo) {
   EXPECT_THAT(message_of<UnsupportedError>([&] { copy.load(); }), HasSubstr("relative_attention_num_buckets"));
 }
 
+TEST(LoadEncoder, KeysOfPublishedCheckpoints) {
+  expect_the_same("bert-sequences", [](const EncoderCopy& copy) {
+    copy.set_config("sbert_ce_default_activation_function", "torch.nn.modules.linear.Identity");
+    copy.set_config("language", "english");
+    copy.set_config("name", "Bert");
+  });
+}
+
 // -- Directories of sentence-transformers.
 
 TEST(SentenceTransformers, SayHowSentencesBecomeVectors) {
@@ -227,6 +235,21 @@ TEST(SentenceTransformers, TheTransformerMayHaveAFolder) {
       std::filesystem::rename(copy.path() / name, copy.path() / "0_Transformer" / name);
     copy.edit_json("modules.json", [](json& modules) { modules[0]["path"] = "0_Transformer"; });
   });
+}
+
+TEST(SentenceTransformers, TheDenseLayerIsChecked) {
+  EXPECT_EQ(load_encoder(encoder_fixture("distilbert-dense"), {.threads = 1}).sentence_width(), 11u);
+  const auto refused = [](const char* key, const json& value) {
+    const EncoderCopy copy("distilbert-dense");
+    copy.edit_json("2_Dense/config.json", [&](json& config) { config[key] = value; });
+    return message_of<Error>([&] { copy.load(); });
+  };
+  EXPECT_THAT(refused("in_features", 24), AllOf(HasSubstr("2_Dense"), HasSubstr("in_features is 24"), HasSubstr("18")));
+  EXPECT_THAT(refused("out_features", 12), AllOf(HasSubstr("linear.weight"), HasSubstr("(11, 18)")));
+  EXPECT_THAT(refused("bias", false), HasSubstr("linear.bias"));
+  EXPECT_THAT(refused("activation_function", "torch.nn.Mish"), HasSubstr("\"torch.nn.Mish\" is not supported"));
+  EXPECT_THAT(refused("module_input_name", "token_embeddings"), HasSubstr("\"token_embeddings\""));
+  EXPECT_THAT(refused("odd", 1), HasSubstr("\"odd\""));
 }
 
 TEST(SentenceTransformers, ThePoolingIsOfTheModelsWidth) {

@@ -319,13 +319,15 @@ TEST(OlderCheckpoints, RopesOfEveryKind) {
       expect_the_same(name, [&](const CheckpointCopy& copy) {
         copy.edit_config([&](json& config) { write_older_rope(config, type_key); });
       });
-  expect_the_same("gpt-neox", [](const CheckpointCopy& copy) {
-    copy.edit_config([](json& config) {
-      config.erase("rope_parameters");
-      config["rotary_pct"] = 0.25;
-      config["rotary_emb_base"] = 10000;
+  for (const bool twice : {false, true})  // as the last of transformers 4 wrote it
+    expect_the_same("gpt-neox", [&](const CheckpointCopy& copy) {
+      copy.edit_config([&](json& config) {
+        config.erase("rope_parameters");
+        config["rotary_pct"] = 0.25;
+        config["rotary_emb_base"] = 10000;
+        if (twice) config.update({{"partial_rotary_factor", 0.25}, {"rope_theta", 10000}, {"rope_scaling", nullptr}});
+      });
     });
-  });
   expect_the_same("gemma3", [](const CheckpointCopy& copy) {
     copy.edit_config([](json& config) {
       config["rope_theta"] = config["rope_parameters"]["full_attention"]["rope_theta"];
@@ -359,6 +361,10 @@ TEST(OlderCheckpoints, ActivationOfTheFirstGemma) {
         config["hidden_activation"] = newer;
       });
     });
+}
+
+TEST(OlderCheckpoints, SoftCapOfGemma3ThatNobodyApplies) {
+  expect_the_same("gemma3", [](const CheckpointCopy& copy) { copy.set_config("attn_logit_softcapping", 3.0); });
 }
 
 TEST(OlderCheckpoints, OtherNamesOfTheSameKeys) {

@@ -153,6 +153,30 @@ TEST_P(Families, SurviveAnyValueOfAnyKey) {
   }
 }
 
+// What published checkpoints say beyond what transformers writes today.
+TEST(Registry, KeysOfPublishedCheckpoints) {
+  const auto expect_the_same = [](const char* name, const nlohmann::json& more) {
+    nlohmann::json config = nlohmann::json::parse(read_file(fixture(name) / "config.json"));
+    const auto read = [&] {
+      const Json json = parse_json(config.dump(), "config.json");
+      const DecoderArchitecture& architecture = find_architecture(json);
+      ConfigReader reader(json);
+      DecoderConfig result = architecture.read_config(reader);
+      reader.finish(architecture.ignored_keys);
+      return result;
+    };
+    const DecoderConfig before = read();
+    config.update(more);
+    EXPECT_EQ(read(), before) << name;
+  };
+  expect_the_same("llama-tied", {{"is_llama_config", true}, {"rope_interleaved", false}});  // SmolLM2
+  expect_the_same("gpt2", {{"n_special", 0}, {"predict_special_tokens", true}, {"output_past", true}});
+  expect_the_same("gptj", {{"rotary", true}, {"scale_attn_weights", true}});
+  expect_the_same("gpt-neox", {{"custom_pipelines", {{"text-generation", {{"impl", "a.B"}}}}}});  // Dolly
+  expect_the_same("mpt", {{"tokenizer_name", "EleutherAI/gpt-neox-20b"}, {"verbose", 0}});
+  expect_the_same("phi3", {{"full_attn_mod", 1}, {"interpolate_factor", 1}, {"lm_head_bias", false}});  // Phi-4-mini
+}
+
 TEST_P(Families, SizesMustBeThere) {
   for (const char* keys : {"vocab_size", "hidden_size n_embd d_model", "num_hidden_layers n_layer num_layers n_layers",
                            "num_attention_heads n_head num_heads n_heads"}) {

@@ -107,6 +107,18 @@ TEST_F(Modules, SayPoolingAndNormalisation) {
         pooling);
 }
 
+TEST_F(Modules, MayHaveADenseLayer) {
+  const std::string mean = R"({"pooling_mode_mean_tokens": true})";
+  const std::string start = R"([{"path": "", "type": "Transformer"}, {"path": "1_Pooling", "type": "Pooling"}, )";
+  const std::string dense = R"({"path": "2_Dense", "type": "sentence_transformers.models.Dense"})";
+  EXPECT_TRUE(read(two, mean).dense.empty());
+  EXPECT_EQ(read(start + dense + "]", mean).dense, directory.path() / "2_Dense");
+  EXPECT_FALSE(read(start + dense + "]", mean).embedding.normalize);
+  EXPECT_TRUE(read(start + dense + R"(, {"type": "Normalize"}])", mean).embedding.normalize);
+  EXPECT_THAT(refused(start + R"({"type": "Normalize"}, )" + dense + "]", mean), HasSubstr("models.Dense\""));
+  EXPECT_THAT(refused(start + dense + ", " + dense + "]", mean), HasSubstr("models.Dense\""));
+}
+
 TEST_F(Modules, RefuseWhatIsNotSupported) {
   const std::string pooling = (directory.path() / "1_Pooling/config.json").string();
   EXPECT_THAT(refused(two, R"({"pooling_mode_mean_tokens": true, "pooling_mode_max_tokens": true})"),

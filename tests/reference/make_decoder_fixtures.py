@@ -232,6 +232,12 @@ VARIANTS = [
         sizes(heads=2, kv_heads=2, use_parallel_residual=True, **rope(partial_rotary_factor=0.5)),
     ),
     Variant(
+        "stablelm-head-norms",
+        "stablelm",
+        sizes(qk_layernorm=True, use_parallel_residual=True, **rope(partial_rotary_factor=0.5)),
+        wrong=dict(none=dict(qk_layernorm=False)),
+    ),
+    Variant(
         "granite",
         "granite",
         sizes(embedding_multiplier=1.5, attention_multiplier=0.6, residual_multiplier=0.5, logits_scaling=0.8, **rope()),
@@ -267,6 +273,22 @@ VARIANTS = [
             vocab_size=96,
             hidden_size=32,
             word_embed_proj_dim=32,
+            ffn_dim=48,
+            num_hidden_layers=2,
+            num_attention_heads=4,
+            max_position_embeddings=128,
+            bos_token_id=1,
+            eos_token_id=2,
+        ),
+    ),
+    Variant(
+        "opt-350m",
+        "opt",
+        dict(
+            vocab_size=96,
+            hidden_size=32,
+            word_embed_proj_dim=20,
+            do_layer_norm_before=False,
             ffn_dim=48,
             num_hidden_layers=2,
             num_attention_heads=4,
@@ -426,7 +448,8 @@ def make_fixture(variant):
 
     tensors = {"input_ids": ids, "greedy_ids": produced, "logits": logits.contiguous()}
     for layer, states in enumerate(hidden):
-        tensors[f"hidden_states.{layer}"] = states.contiguous()
+        if states.shape == hidden[0].shape:  # OPT-350m projects the last
+            tensors[f"hidden_states.{layer}"] = states.contiguous()
     weakest = min(effects, key=effects.get)
     about = dict(
         transformers=transformers.__version__,

@@ -35,6 +35,7 @@ class Variant:
     dtype: torch.dtype = torch.float16  # of the stored weights
     all_layers: bool = False  # keep the hidden states of every layer, and those of a batch padded on the left
     sentence: dict = dataclasses.field(default_factory=dict)  # 1_Pooling/config.json of sentence-transformers
+    dense: int = 0  # elements that a dense layer behind the pooling makes
     normalize: bool = False
 
 
@@ -104,6 +105,7 @@ VARIANTS = [
     Variant("camembert", "CamembertForSequenceClassification", roberta(2, **LABELS), all_layers=True),
     Variant("distilbert", "DistilBertForMaskedLM", distil(2), all_layers=True),
     Variant("distilbert-base", "DistilBertModel", distil(), sentence=dict(pooling_mode_max_tokens=True)),
+    Variant("distilbert-dense", "DistilBertModel", distil(), sentence=dict(pooling_mode_mean_tokens=True), dense=11, normalize=True),
     Variant("distilbert-sequences", "DistilBertForSequenceClassification", distil(**LABELS)),
     Variant("distilbert-tokens", "DistilBertForTokenClassification", distil(**LABELS)),
     Variant("distilbert-answers", "DistilBertForQuestionAnswering", distil()),
@@ -231,6 +233,12 @@ def padded(variant, model, inputs, left):
     return torch.cat([out[last][i, row] for i, row in enumerate(rows)])
 
 
+def dense_layer(variant):
+    generator = torch.Generator().manual_seed(variant.dense)
+    shapes = {"linear.weight": (variant.dense, 18), "linear.bias": (variant.dense,)}
+    return {name: torch.randn(shape, generator=generator) / 4 for name, shape in shapes.items()}
+
+
 def sentence_embeddings(variant, states):
     """-> (sequences, hidden) by the equations of sentence-transformers"""
     rows, vectors = 0, []
@@ -244,12 +252,17 @@ def sentence_embeddings(variant, states):
         else:
             vectors.append(x.max(0).values)
     result = torch.stack(vectors)
+    if variant.dense:
+        layer = dense_layer(variant)
+        result = torch.tanh(result @ layer["linear.weight"].T + layer["linear.bias"])
     return torch.nn.functional.normalize(result, dim=1) if variant.normalize else result
 
 
 def save_modules(variant, directory):
     """What sentence-transformers saves beside a model."""
-    modules = [("", "Transformer"), ("1_Pooling", "Pooling")] + [("2_Normalize", "Normalize")] * variant.normalize
+    modules = [("", "Transformer"), ("1_Pooling", "Pooling")]
+    modules += [("2_Dense", "Dense")] * bool(variant.dense)
+    modules += [(f"{len(modules)}_Normalize", "Normalize")] * variant.normalize
     listed = [
         dict(idx=i, name=str(i), path=path, type=f"sentence_transformers.models.{kind}")
         for i, (path, kind) in enumerate(modules)
@@ -257,6 +270,11 @@ def save_modules(variant, directory):
     (directory / "modules.json").write_text(json.dumps(listed, indent=2))
     (directory / "1_Pooling").mkdir()
     (directory / "1_Pooling" / "config.json").write_text(json.dumps(POOLING | variant.sentence, indent=2))
+    if variant.dense:
+        (directory / "2_Dense").mkdir()
+        config = dict(in_features=18, out_features=variant.dense, bias=True, activation_function="torch.nn.modules.activation.Tanh")
+        (directory / "2_Dense" / "config.json").write_text(json.dumps(config))
+        save_file(dense_layer(variant), directory / "2_Dense" / "model.safetensors")
 
 
 def load(variant, directory):

@@ -91,6 +91,7 @@ VARIANTS = [
     Variant("bart", "BartForConditionalGeneration", bart(2), all_layers=True),
     Variant("bart-bf16", "BartForConditionalGeneration", bart(scale_embedding=True, activation_function="gelu_new"),
             dtype=torch.bfloat16, generation=dict(forced_bos_token_id=0)),
+    Variant("bart-unrepeated", "BartForConditionalGeneration", bart(), generation=dict(no_repeat_ngram_size=2, min_length=7)),
     Variant("mbart", "MBartForConditionalGeneration", bart(2, scale_embedding=True), all_layers=True,
             generation=dict(forced_bos_token_id=40)),
     Variant("marian", "MarianMTModel", marian(2), all_layers=True, generation=dict(bad_words_ids=[[47], [5, 6]])),

@@ -71,6 +71,19 @@ TEST(PostProcessor, TruncatesOneText) {
   EXPECT_EQ(build(6, 0, left).overflowing.back().ids, (Ids{101, 0, 1, 102}));
 }
 
+// The types of a template are those of what is kept (tokenizers 0.23).
+TEST(PostProcessor, WhatIsCutOffMayHaveAnotherType) {
+  PostProcessor processor = bert();
+  processor.pair[3].type_id = 2;
+  processor.pair[3].rest_type_id = 1;
+  const auto a = text(0, 2), b = text(20, 4);
+  const weft::Encoding encoding =
+      weft::EncodingBuilder(processor, {.max_length = 7, .truncation = Truncation::only_second}).build(a, &b);
+  EXPECT_EQ(encoding.type_ids, (std::vector<std::int32_t>{0, 0, 0, 0, 2, 2, 1}));
+  ASSERT_EQ(encoding.overflowing.size(), 1u);
+  EXPECT_EQ(encoding.overflowing[0].type_ids, (std::vector<std::int32_t>{0, 0, 0, 0, 1, 1, 1}));
+}
+
 // What Hugging Face's truncation gives (tokenizers 0.23): lengths of the first and the second text.
 TEST(PostProcessor, TruncatesPairsByStrategy) {
   const auto sizes = [](std::size_t first, std::size_t second, std::size_t max_length, Truncation truncation) {

@@ -196,6 +196,20 @@ TEST(TokenizerJson, GivesOffsetsInBytesToo) {
   }
 }
 
+// As the library: one U+FFFD for the beginning of a character, however many bytes it has.
+TEST(TokenizerJson, DecodesBeginningsOfCharacters) {
+  for (const char* name : {"gpt2", "llama3", "roberta"}) {
+    const weft::PipelineTokenizer tokenizer(
+        weft::read_tokenizer_json(fixtures / name / "tokenizer.json", nothing_stated()));
+    std::vector<weft::TokenId> ids;
+    for (const char* byte : {"\u00F0", "\u0141", "\u013A"}) ids.push_back(tokenizer.id_of(byte).value());
+    EXPECT_EQ(tokenizer.decode(ids), "\uFFFD");
+    ids.push_back(tokenizer.id_of("a").value());
+    EXPECT_EQ(tokenizer.decode(ids), "\uFFFDa");
+    EXPECT_EQ(tokenizer.decode(std::vector{ids[1], ids[2]}), "\uFFFD\uFFFD");
+  }
+}
+
 // A tokenizer.json that a test writes.
 class File : public testing::Test {
  protected:

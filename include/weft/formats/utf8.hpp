@@ -14,10 +14,10 @@ struct Utf8Character {
   enum class Kind {
     complete,   ///< a well-formed character of `bytes` bytes
     truncated,  ///< a well-formed beginning: the text ends inside the character
-    invalid     ///< a byte that starts no character
+    invalid     ///< what starts no character, with the well-formed beginning of one that it may be
   };
   Kind kind;
-  std::size_t bytes;  ///< 1 to 4 where complete; the bytes there are where truncated; 1 where invalid
+  std::size_t bytes;  ///< 1 to 4 where complete; the bytes there are where truncated; 1 to 3 where invalid
 };
 
 /// The first character of a text that is not empty, by the Unicode definition of well-formed UTF-8: no overlong forms,
@@ -37,7 +37,7 @@ constexpr Utf8Character first_character(std::string_view text) noexcept {
     if (i == 1 && lead == 0xED) high = 0x9F;
     if (i == 1 && lead == 0xF0) low = 0x90;
     if (i == 1 && lead == 0xF4) high = 0x8F;
-    if (byte(i) < low || byte(i) > high) return {Kind::invalid, 1};
+    if (byte(i) < low || byte(i) > high) return {Kind::invalid, i};
   }
   return {Kind::complete, length};
 }
@@ -65,9 +65,16 @@ constexpr std::size_t first_invalid_byte(std::string_view text) noexcept {
 
 constexpr bool is_utf8(std::string_view text) noexcept { return first_invalid_byte(text) == text.size(); }
 
-/// Appends `bytes` to `out` with every byte that belongs to no character replaced by U+FFFD, and returns how many bytes
-/// it took. Unless `last`, a character that the end cuts off is left for the next call.
-inline std::size_t append_repaired(std::string_view bytes, bool last, std::string& out) {
+/// What one U+FFFD stands for in text that is no UTF-8.
+enum class Utf8Repair : unsigned char {
+  bytes,      ///< every byte that belongs to no character
+  beginnings  ///< the well-formed beginning of a character that ends too early, as in Rust, Python and browsers
+};
+
+/// Appends `bytes` to `out` with what belongs to no character replaced by U+FFFD, and returns how many bytes it took.
+/// Unless `last`, a character that the end cuts off is left for the next call.
+inline std::size_t append_repaired(std::string_view bytes, bool last, std::string& out,
+                                   Utf8Repair repair = Utf8Repair::bytes) {
   std::size_t offset = 0;
   while (offset < bytes.size()) {
     const Utf8Character character = first_character(bytes.substr(offset));
@@ -77,7 +84,7 @@ inline std::size_t append_repaired(std::string_view bytes, bool last, std::strin
     } else {
       if (character.kind == Utf8Character::Kind::truncated && !last) break;
       out += replacement_character;
-      ++offset;
+      offset += repair == Utf8Repair::bytes ? 1 : character.bytes;
     }
   }
   return offset;

@@ -19,6 +19,8 @@
 #include <weft/models/session.hpp>
 #include <weft/sampling/banned_words.hpp>
 #include <weft/sampling/chain.hpp>
+#include <weft/sampling/early_end.hpp>
+#include <weft/sampling/repeated_runs.hpp>
 #include <weft/tokenizers/stream_decoder.hpp>
 
 namespace weft::inline v0 {
@@ -122,16 +124,18 @@ class Generator {
 struct Generation::State {
   State(CausalLM model, const SamplingParams& params, const SessionOptions& session_options, LogitsChain processors)
       : session(std::move(model), session_options),
-        sampler(params, session.model().config().vocab, with_banned_words(session.model(), std::move(processors))) {
+        sampler(params, session.model().config().vocab, with_bans(session.model(), std::move(processors))) {
     history.reserve(session.context() + 1);
     tokens.reserve(session.context() + 1);
     if (session.model().has_tokenizer()) decoder.emplace(session.model().tokenizer());
   }
 
   /// The caller's processors and what the checkpoint bans.
-  static LogitsChain with_banned_words(const CausalLM& model, LogitsChain processors) {
+  static LogitsChain with_bans(const CausalLM& model, LogitsChain processors) {
     const GenerationConfig& generation = model.generation_config();
     if (!generation.banned_words.empty()) processors.add(BannedWords(generation.banned_words));
+    if (generation.no_repeat_ngram_size != 0) processors.add(RepeatedRuns(generation.no_repeat_ngram_size));
+    if (generation.min_length != 0) processors.add(EarlyEnd(generation.eos, generation.min_length));
     return processors;
   }
 

@@ -8,6 +8,7 @@
 #include <span>
 #include <type_traits>
 #include <utility>
+#include <vector>
 
 #include <weft/core/any_tensor.hpp>
 #include <weft/core/tensor.hpp>
@@ -34,6 +35,8 @@ struct AttentionWeights {
   Tensor<float, 1> o_bias{};  // (hidden)
   NormWeights q_norm{};       // of every head (head_dim), or of all of them at once (query)
   NormWeights k_norm{};       // (head_dim) or (key_value)
+  // (heads) and (kv_heads): of every head with weights of its own (head_dim).
+  std::vector<NormWeights> q_head_norms{}, k_head_norms{};
 };
 
 struct AttentionBlockParams {
@@ -153,6 +156,16 @@ inline void norm_heads(TensorView<float, 2> x, const NormWeights& weights, const
   norm(runs, weights, runs, params, ctx, x.extent(1) / weights.gain.size());
 }
 
+/// Normalises every head by weights of its own.
+inline void norm_each_head(TensorView<float, 2> x, std::span<const NormWeights> heads, const NormParams& params,
+                           const LayerContext& ctx) {
+  for (std::size_t h = 0; h < heads.size(); ++h) {
+    const std::size_t width = x.extent(1) / heads.size();
+    const TensorView<float, 2> head = x.narrow(1, h * width, width);
+    norm(head, heads[h], head, params, ctx);
+  }
+}
+
 }  // namespace detail
 
 /// Scratch of an attention block for `tokens` tokens.
@@ -181,6 +194,8 @@ inline void attention_block(const AttentionWeights& weights, std::span<const Cac
   linear(x, outputs, ctx);
   detail::norm_heads(buffers.q, weights.q_norm, params.norm, ctx);
   detail::norm_heads(buffers.k, weights.k_norm, params.norm, ctx);
+  detail::norm_each_head(buffers.q, weights.q_head_norms, params.norm, ctx);
+  detail::norm_each_head(buffers.k, weights.k_head_norms, params.norm, ctx);
   if (params.clip != 0.f)
     for (const LinearOutput& output : outputs) detail::clip_rows(output.y, params.clip, ctx);
   const auto heads = [&](TensorView<float, 2> flat) {

@@ -65,6 +65,7 @@ struct DecoderConfig {
   float qkv_clip = 0.f;            ///< AttentionBlockParams::clip
   bool attention_bias = false;     ///< of queries, keys and values
   bool attention_output_bias = false;
+  bool head_norms = false;       ///< every head of queries and keys has a norm of its own
   bool cross_attention = false;  ///< layers also attend to a source, with as many heads and the same scale
 
   // The feed-forward layer.
@@ -76,6 +77,7 @@ struct DecoderConfig {
   MoeParams moe{};
 
   // Both ends.
+  std::size_t embedding = 0;  ///< width of the embedding, where projections join it to the layers; 0: hidden
   float embedding_scale = 1.f;
   bool tied_embeddings = false;  ///< the output head is the embedding table
   float output_scale = 1.f;      ///< what enters the output head is multiplied with it
@@ -84,6 +86,7 @@ struct DecoderConfig {
 
   DecoderModules modules{};
 
+  std::size_t embedding_width() const noexcept { return embedding ? embedding : hidden; }
   std::size_t query() const noexcept { return heads * head_dim; }
   std::size_t key_value() const noexcept { return kv_heads * head_dim; }
   /// The window of a layer; 0: none.

@@ -52,6 +52,7 @@ class DecoderPass {
     const auto make = [&](std::size_t width) { return Tensor<float, 2>::uninitialised({rows, width}); };
     x_ = make(c.hidden);
     normed_ = make(c.hidden);
+    if (c.embedding) embedded_ = make(c.embedding);
     q_ = make(c.query());
     k_ = make(c.key_value());
     v_ = make(c.key_value());
@@ -69,6 +70,7 @@ class DecoderPass {
   /// overflow.
   static std::size_t scratch_bytes(const DecoderConfig& c, std::size_t rows, std::size_t context) {
     std::size_t width = 2 * (c.hidden + c.query() + c.key_value() + c.widest_intermediate() + 1);  // 1: id and position
+    width += c.embedding;
     if (detail::is_parallel(c.form) || c.experts) width += c.hidden;
     if (c.experts) width += c.experts + 1 + c.hidden;
     std::size_t floats = detail::checked_product(rows, width);
@@ -121,6 +123,11 @@ class DecoderPass {
       detail::tap_out(&tap_, x, c.modules.norm);
     }
     if (c.output_scale != 1.f) detail::scale_rows(x, c.output_scale, ctx);
+    if (w.embedding_out) {
+      const TensorView<float, 2> narrow = embedded_.narrow(0, 0, x.extent(0));
+      linear(x, w.embedding_out, narrow, ctx);
+      x = narrow;
+    }
     linear(x, w.output, logits, ctx, detail::bias_or_null(w.output_bias));
     detail::tap_out(&tap_, logits, c.modules.output);
     if (c.logit_scale != 1.f) detail::scale_rows(logits, c.logit_scale, ctx);
@@ -190,12 +197,15 @@ class DecoderPass {
     return buffers;
   }
 
-  /// What enters the first layer (count, hidden): embeddings, scaled, with those of their positions, normalised.
+  /// What enters the first layer (count, hidden): embeddings, projected, scaled, with those of their positions,
+  /// normalised.
   TensorView<float, 2> embed(std::size_t count, const LayerContext& ctx) {
     const DecoderConfig& c = model_.config();
     const DecoderWeights& w = model_.weights();
     const TensorView<float, 2> x = x_.narrow(0, 0, count);
-    embedding(std::span<const TokenId>(tokens_).first(count), w.embedding, x, ctx);
+    const TensorView<float, 2> looked_up = c.embedding ? embedded_.narrow(0, 0, count) : x;
+    embedding(std::span<const TokenId>(tokens_).first(count), w.embedding, looked_up, ctx);
+    if (w.embedding_in) linear(looked_up, w.embedding_in, x, ctx);
     if (c.embedding_scale != 1.f) detail::scale_rows(x, c.embedding_scale, ctx);
     if (w.positions) {
       // The tokens have been looked up: their place takes the rows of the positions.
@@ -221,7 +231,7 @@ class DecoderPass {
   Tap tap_;
   cpu::Workspace workspace_;
   // Scratch, (rows, width) each.
-  Tensor<float, 2> x_, normed_, q_, k_, v_, attention_out_, gate_, up_, other_, router_, gathered_;
+  Tensor<float, 2> x_, normed_, embedded_, q_, k_, v_, attention_out_, gate_, up_, other_, router_, gathered_;
 };
 
 }  // namespace weft::inline v0

@@ -39,6 +39,10 @@ class Encoder {
   const EncoderWeights& weights() const noexcept { return parts_->weights; }
   /// How sentences become vectors, where the checkpoint says so (modules.json of sentence-transformers).
   const std::optional<SentenceEmbedding>& sentence() const noexcept { return parts_->sentence; }
+  /// The elements of a sentence embedding.
+  std::size_t sentence_width() const noexcept {
+    return weights().sentence ? weights().sentence.linear.classes() : config().hidden;
+  }
   bool has_tokenizer() const noexcept { return parts_->tokenizer != nullptr; }
   /// Throws TokenizerError where the checkpoint has none.
   const Tokenizer& tokenizer() const {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <optional>
 
 #include <weft/core/any_tensor.hpp>
 #include <weft/core/tensor.hpp>
@@ -39,6 +40,19 @@ struct LinearHead {
   /// x: (rows, hidden), y: (rows, classes).
   void forward(TensorView<const float, 2> x, TensorView<float, 2> y, const cpu::Context& ctx) const {
     linear(x, weight, y, ctx, detail::bias_or_null(bias));
+  }
+};
+
+/// y = f(linear x): what sentence-transformers may put behind the pooling.
+struct SentenceLayer {
+  LinearHead linear;  // (out, hidden)
+  std::optional<HeadActivation> activation{};
+
+  explicit operator bool() const noexcept { return static_cast<bool>(linear); }
+  /// x: (sequences, hidden), y: (sequences, out).
+  void forward(TensorView<const float, 2> x, TensorView<float, 2> y, const cpu::Context& ctx) const {
+    linear.forward(x, y, ctx);
+    if (activation) detail::head_activation(*activation, y, ctx);
   }
 };
 

@@ -122,16 +122,22 @@ class EncoderPass {
     detail::reserve_rows(scratch_, rows_, model_.config().hidden);
     head.forward(hidden(), model_.config().replaced_activation, scratch_.narrow(0, 0, rows_), y, context_for_ops());
   }
-  /// One vector for each sequence, as the checkpoint says. y: (sequences, hidden).
-  void embed_sentences(TensorView<float, 2> y) const {
+  /// One vector for each sequence, as the checkpoint says. y: (sequences, Encoder::sentence_width()).
+  void embed_sentences(TensorView<float, 2> y) {
     require("rule for sentence embeddings (modules.json)", model_.sentence().has_value());
-    embed_sentences(*model_.sentence(), y);
+    const SentenceLayer& layer = model_.weights().sentence;
+    if (!layer) return embed_sentences(*model_.sentence(), y);
+    check_sentences(y, model_.sentence_width());
+    detail::reserve_rows(pooled_, sequences_.size(), model_.config().hidden);
+    const TensorView<float, 2> pooled = pooled_.narrow(0, 0, sequences_.size());
+    embed_sentences({.pooling = model_.sentence()->pooling}, pooled);
+    layer.forward(pooled, y, context_for_ops());
+    for (std::size_t i = 0; i < y.extent(0) && model_.sentence()->normalize; ++i)
+      detail::normalize_length({y.data() + i * y.stride(0), y.extent(1)});
   }
-  /// The same as the caller says.
+  /// What a rule of the caller's makes of each sequence. y: (sequences, hidden).
   void embed_sentences(const SentenceEmbedding& params, TensorView<float, 2> y) const {
-    detail::require_shape("embed_sentences", "y", y.extents(), Dims<2>{sequences_.size(), model_.config().hidden});
-    if (y.extent(1) > 1 && y.stride(1) != 1)
-      raise<ShapeError>("embed_sentences: the elements of a row of y must lie one after the other");
+    check_sentences(y, model_.config().hidden);
     for (std::size_t i = 0; i < sequences_.size(); ++i)
       sentence_embedding(hidden().narrow(0, sequences_[i].begin, sequences_[i].tokens), params,
                          std::span<float>(y.data() + i * y.stride(0), y.extent(1)));
@@ -145,6 +151,11 @@ class EncoderPass {
             .compute = model_.compute()};
   }
 
+  void check_sentences(TensorView<float, 2> y, std::size_t width) const {
+    detail::require_shape("embed_sentences", "y", y.extents(), Dims<2>{sequences_.size(), width});
+    if (y.extent(1) > 1 && y.stride(1) != 1)
+      raise<ShapeError>("embed_sentences: the elements of a row of y must lie one after the other");
+  }
   void require(std::string_view what, bool there) const {
     if (!there) raise<UnsupportedError>(model_.source(), ": the checkpoint has no ", what);
   }

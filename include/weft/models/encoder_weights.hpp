@@ -31,6 +31,7 @@ struct EncoderWeights {
   LinearHead token_classes;    // (classes, hidden)
   LinearHead answer_ends;      // (2, hidden)
   DenseHead replaced_word;     // (1, hidden)
+  SentenceLayer sentence;      // (out, hidden)
 
   void resize(const EncoderConfig& config) {
     if (config.bottleneck == 0) return layers.resize(config.weighted_layers());
@@ -62,9 +63,10 @@ void for_each_weight(const EncoderWeights& weights, F&& f) {
     for (const NormedMlpWeights& w : layer.feed_forward) mlp(w.mlp), norm(w.norm);
   }
   norm(weights.masked_word.norm), f(weights.masked_word.bias), f(weights.masked_word.rest);
-  for (const LinearHead* w : {&weights.projection, &weights.pooler, &weights.masked_word.dense, &weights.next_sentence,
-                              &weights.sequence_classes.dense, &weights.sequence_classes.output, &weights.token_classes,
-                              &weights.answer_ends, &weights.replaced_word.dense, &weights.replaced_word.output})
+  for (const LinearHead* w :
+       {&weights.projection, &weights.pooler, &weights.masked_word.dense, &weights.next_sentence,
+        &weights.sequence_classes.dense, &weights.sequence_classes.output, &weights.token_classes, &weights.answer_ends,
+        &weights.replaced_word.dense, &weights.replaced_word.output, &weights.sentence.linear})
     head(*w);
 }
 

@@ -24,6 +24,8 @@ struct GenerationConfig {
   std::optional<TokenId> forced_bos{};               ///< what follows a prompt of one token
   std::optional<TokenId> forced_eos{};               ///< the last of as many tokens as are asked for
   std::vector<std::vector<TokenId>> banned_words{};  ///< sequences of tokens that never occur
+  std::size_t no_repeat_ngram_size = 0;              ///< no run of so many tokens occurs twice; 0: off
+  std::size_t min_length = 0;                        ///< tokens, with the prompt, before a text may end
 };
 
 namespace detail {
@@ -71,6 +73,9 @@ inline GenerationConfig read_generation_config(const Json& config, const Json* g
   if (const Json* eos = given("forced_eos_token_id")) result.forced_eos = detail::read_first_token_id(*eos, vocab);
   if (const Json* words = given("bad_words_ids"))
     for (const Json& word : words->as_array()) result.banned_words.push_back(detail::read_token_ids(word, vocab));
+  const Json& lengths = generation ? *generation : config;
+  result.no_repeat_ngram_size = lengths.get_or("no_repeat_ngram_size", std::size_t{0});
+  result.min_length = lengths.get_or("min_length", std::size_t{0});
   if (!generation) return result;
   result.do_sample = generation->get_or("do_sample", false);
   result.temperature = static_cast<float>(generation->get_or("temperature", 1.0));

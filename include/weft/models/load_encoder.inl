@@ -11,6 +11,7 @@
 #include <weft/models/encoder_registry.hpp>
 #include <weft/models/load_options.hpp>
 #include <weft/models/sentence_embedding.hpp>
+#include <weft/models/sentence_layer.hpp>
 #include <weft/models/weight_loader.hpp>
 #include <weft/tokenizers/load_tokenizer.hpp>
 
@@ -39,6 +40,8 @@ inline Encoder load_encoder_of(const Checkpoint& checkpoint, const std::optional
   if (options.kernels) parts.kernels = options.kernels;
   const cpu::Context ctx{.kernels = parts.kernels, .executor = parts.executor.get()};
   parts.weights = WeightLoader(checkpoint, architecture, parts.config, options, ctx).load();
+  if (modules && !modules->dense.empty())
+    parts.weights.sentence = load_sentence_layer(modules->dense, parts.config.hidden, options, ctx);
   return Encoder(std::move(parts));
 }
 

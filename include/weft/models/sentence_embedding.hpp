@@ -33,6 +33,18 @@ struct SentenceEmbedding {
   bool normalize = false;  ///< divide by max(its length, 1e-12)
 };
 
+namespace detail {
+
+/// y / max(its length, 1e-12).
+inline void normalize_length(std::span<float> y) {
+  double squares = 0.0;
+  for (const float value : y) squares += static_cast<double>(value) * static_cast<double>(value);
+  const float length = std::max(static_cast<float>(std::sqrt(squares)), 1e-12f);
+  for (float& value : y) value /= length;
+}
+
+}  // namespace detail
+
 /// y = the vector of one sequence. x: (tokens, hidden), at least one token; y: (hidden). Throws ShapeError.
 inline void sentence_embedding(TensorView<const float, 2> x, const SentenceEmbedding& params, std::span<float> y) {
   const std::size_t tokens = x.extent(0);
@@ -59,19 +71,16 @@ inline void sentence_embedding(TensorView<const float, 2> x, const SentenceEmbed
         for (std::size_t i = 0; i < y.size(); ++i) y[i] = std::max(y[i], row(t)[i]);
       break;
   }
-  if (!params.normalize) return;
-  double squares = 0.0;
-  for (const float value : y) squares += static_cast<double>(value) * static_cast<double>(value);
-  const float length = std::max(static_cast<float>(std::sqrt(squares)), 1e-12f);
-  for (float& value : y) value /= length;
+  if (params.normalize) detail::normalize_length(y);
 }
 
 /// What modules.json of sentence-transformers says: which folder holds the transformer, and what becomes of its output.
 struct SentenceModules {
   std::filesystem::path transformer;
   SentenceEmbedding embedding{};
-  std::size_t width = 0;  ///< of the transformer's output; 0: not stated
-  std::string source;     ///< the configuration of the pooling, for messages
+  std::filesystem::path dense{};  ///< of a dense layer before the normalisation; empty: there is none
+  std::size_t width = 0;          ///< of the transformer's output; 0: not stated
+  std::string source;             ///< the configuration of the pooling, for messages
 };
 
 namespace detail {
@@ -110,35 +119,41 @@ inline Pooling read_pooling(ConfigReader& config) {
   return *found;
 }
 
+inline void read_pooling_module(const std::filesystem::path& file, SentenceModules& modules) {
+  ConfigReader config(parse_json_file(file.string()));
+  modules.embedding.pooling = read_pooling(config);
+  modules.width = config.positive_or("word_embedding_dimension", 0);
+  modules.width = config.positive_or("embedding_dimension", modules.width);
+  modules.source = file.string();
+  config.finish(std::to_array<std::string_view>({"include_prompt"}));
+}
+
 }  // namespace detail
 
 /// modules.json of a sentence-transformers directory with what it names; null where there is none. Throws FormatError
-/// for files that are missing or malformed, UnsupportedError for modules other than a transformer, pooling and
-/// normalisation in this order.
+/// for files that are missing or malformed, UnsupportedError for modules other than a transformer, pooling, a dense
+/// layer and normalisation in this order, of which the last two may be missing.
 inline std::optional<SentenceModules> read_sentence_modules(const std::filesystem::path& directory) {
   std::error_code ignored;
   const std::filesystem::path file = directory / "modules.json";
   if (!std::filesystem::exists(file, ignored)) return std::nullopt;
   const Json modules = parse_json_file(file.string());
-  constexpr std::array<std::string_view, 3> order{"Transformer", "Pooling", "Normalize"};
+  constexpr std::array<std::string_view, 4> order{"Transformer", "Pooling", "Dense", "Normalize"};
   SentenceModules result;
-  for (std::size_t i = 0; i < modules.as_array().size() || i < 2; ++i) {
+  for (std::size_t i = 0, step = 0; i < modules.as_array().size() || i < 2; ++i, ++step) {
     const Json& type = modules.at(i).at("type");
     std::string_view name = type.as_string();
     name.remove_prefix(name.rfind('.') + 1);
-    if (i >= order.size() || name != order[i])
+    if (step == 2 && name != order[step]) ++step;
+    if (step >= order.size() || name != order[step])
       raise<UnsupportedError>(type.location(), ": the module \"", type.as_string(),
-                              "\" is not supported here (Transformer, Pooling and Normalize in this order are)");
-    if (i == 0) result.transformer = detail::module_folder(directory, modules.at(i).at("path"));
-    if (i == 2) result.embedding.normalize = true;
-    if (i != 1) continue;
-    const std::filesystem::path pooling = detail::module_folder(directory, modules.at(i).at("path")) / "config.json";
-    ConfigReader config(parse_json_file(pooling.string()));
-    result.embedding.pooling = detail::read_pooling(config);
-    result.width = config.positive_or("word_embedding_dimension", 0);
-    result.width = config.positive_or("embedding_dimension", result.width);
-    result.source = pooling.string();
-    config.finish(std::to_array<std::string_view>({"include_prompt"}));
+                              "\" is not supported here (Transformer, Pooling, Dense and Normalize in this order are)");
+    if (step == 3) result.embedding.normalize = true;
+    if (step == 3) continue;
+    const std::filesystem::path folder = detail::module_folder(directory, modules.at(i).at("path"));
+    if (step == 0) result.transformer = folder;
+    if (step == 1) detail::read_pooling_module(folder / "config.json", result);
+    if (step == 2) result.dense = folder;
   }
   return result;
 }

@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include <weft/formats/utf8.hpp>
 #include <weft/tokenizers/byte_level.hpp>
 #include <weft/tokenizers/regex.hpp>
 #include <weft/tokenizers/unicode.hpp>
@@ -32,6 +33,7 @@ struct TokenDecoder {
   Start start = Start::first_token;
   std::string stripped{};
   std::string suffix{};
+  Utf8Repair repair = Utf8Repair::bytes;
 
   /// Decodes out[begin...]. `at_start`: for first_token and strip, nothing came before; for word, no space is due.
   void operator()(std::string& out, std::size_t begin, bool& at_start) const {
@@ -82,6 +84,12 @@ struct DecodeByteLevel {
     out.resize(end);
   }
 };
+
+/// Adds the step that makes bytes of the byte-level alphabet, and what becomes of those that are no text.
+inline void decode_byte_level(TokenDecoder& decoder) {
+  decoder.steps.emplace_back(DecodeByteLevel{});
+  decoder.repair = Utf8Repair::beginnings;
+}
 
 /// "<0x0A>" becomes that byte.
 struct DecodeByteFallback {

@@ -97,7 +97,7 @@ class GgufTokenizerBuilder {
         std::make_shared<const BpeModel>(std::move(words), merges, BpeOptions{.ignore_merges = recipe->ignore_merges});
     if (recipe->nfc) parts_.normalizers.emplace_back(UnicodeForm{.composed = true});
     parts_.pre_tokenizers = byte_level_steps(recipe->patterns, file_.add_space_prefix.value_or(false));
-    parts_.decoder.steps.emplace_back(DecodeByteLevel{});
+    decode_byte_level(parts_.decoder);
     add_bos_ = file_.add_bos.value_or(recipe->add_bos);
   }
 

@@ -105,6 +105,8 @@ class PipelineTokenizer final : public Tokenizer {
     parts_.decoder(out, begin, at_start);
   }
 
+  Utf8Repair repair() const noexcept override { return parts_.decoder.repair; }
+
   std::size_t vocab_size() const noexcept override { return vocab_size_; }
   std::optional<TokenId> bos() const noexcept override { return parts_.bos; }
   std::optional<TokenId> eos() const noexcept override { return parts_.eos; }

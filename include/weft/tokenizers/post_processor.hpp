@@ -34,6 +34,7 @@ struct PostProcessor {
     enum class Kind { first, second, added } kind = Kind::first;
     std::vector<TokenId> ids{};  ///< of what is added
     std::int32_t type_id = 0;
+    std::optional<std::int32_t> rest_type_id{};  ///< of what truncation cut off, where it is another
   };
   using Template = std::vector<Piece>;
 
@@ -134,30 +135,36 @@ class EncodingBuilder {
     const auto firsts = cut(first.size(), first_size);
     const auto seconds = second ? cut(second->size(), second_size) : std::vector<Range>{{0, 0}};
 
-    Encoding encoding = compose(pieces, first, firsts[0], second, seconds[0]);
+    const auto part = [&](std::size_t i, std::size_t j) {
+      return compose(pieces, {first, firsts[i], i > 0}, {second ? *second : first, seconds[j], j > 0});
+    };
+    Encoding encoding = part(0, 0);
     for (std::size_t i = 1; i < firsts.size(); ++i)
-      for (const Range& range : seconds)
-        encoding.overflowing.push_back(compose(pieces, first, firsts[i], second, range));
-    for (std::size_t i = 1; i < seconds.size(); ++i)
-      encoding.overflowing.push_back(compose(pieces, first, firsts[0], second, seconds[i]));
+      for (std::size_t j = 0; j < seconds.size(); ++j) encoding.overflowing.push_back(part(i, j));
+    for (std::size_t j = 1; j < seconds.size(); ++j) encoding.overflowing.push_back(part(0, j));
     return encoding;
   }
 
  private:
   using Range = std::pair<std::size_t, std::size_t>;
 
-  Encoding compose(const PostProcessor::Template& pieces, const Tokens& first, Range first_range, const Tokens* second,
-                   Range second_range) const {
+  /// Some tokens of a text: those that are kept, or some of those that were cut off.
+  struct Part {
+    const Tokens& tokens;
+    Range range;
+    bool is_rest;
+    std::size_t size() const noexcept { return range.second - range.first; }
+  };
+
+  Encoding compose(const PostProcessor::Template& pieces, const Part& first, const Part& second) const {
     Encoding out;
-    const std::size_t size = PostProcessor::count_added(pieces) + first_range.second - first_range.first +
-                             second_range.second - second_range.first;
+    const std::size_t size = PostProcessor::count_added(pieces) + first.size() + second.size();
     const auto reserve = [&](auto&... lists) { (lists.reserve(size), ...); };
     reserve(out.ids, out.type_ids, out.offsets, out.words, out.special_tokens_mask, out.attention_mask);
     for (const PostProcessor::Piece& piece : pieces) {
-      if (piece.kind == PostProcessor::Piece::Kind::first) {
-        append(first, first_range, piece.type_id, out);
-      } else if (piece.kind == PostProcessor::Piece::Kind::second) {
-        append(*second, second_range, piece.type_id, out);
+      if (piece.kind != PostProcessor::Piece::Kind::added) {
+        const Part& part = piece.kind == PostProcessor::Piece::Kind::first ? first : second;
+        append(part.tokens, part.range, part.is_rest ? piece.rest_type_id.value_or(piece.type_id) : piece.type_id, out);
       } else if (options_.add_special_tokens) {
         for (const TokenId id : piece.ids) append(id, piece.type_id, {}, std::nullopt, out);
       }

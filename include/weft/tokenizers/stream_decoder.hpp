@@ -25,14 +25,14 @@ class StreamDecoder {
   std::string_view push(TokenId id) {
     text_.clear();
     tokenizer_->append_bytes(id, options_, at_start_, bytes_);
-    bytes_.erase(0, append_repaired(bytes_, false, text_));
+    bytes_.erase(0, append_repaired(bytes_, false, text_, tokenizer_->repair()));
     return text_;
   }
 
   /// The text of the bytes that wait for the rest of a character, and the end of the sequence: push() starts another.
   std::string_view finish() {
     text_.clear();
-    append_repaired(bytes_, true, text_);
+    append_repaired(bytes_, true, text_, tokenizer_->repair());
     bytes_.clear();
     at_start_ = true;
     return text_;

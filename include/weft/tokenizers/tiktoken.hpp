@@ -104,7 +104,7 @@ inline TokenizerParts read_llama3_tiktoken(const std::filesystem::path& file) {
   TokenizerParts parts;
   const ByteLevelRecipe& recipe = *find_byte_level_recipe("llama3");
   parts.pre_tokenizers = byte_level_steps(recipe.patterns);
-  parts.decoder.steps.emplace_back(DecodeByteLevel{});
+  decode_byte_level(parts.decoder);
   parts.added = detail::llama3_special_tokens(lines.size());
   parts.bos = parts.added[0].id;
   parts.eos = parts.added[1].id;

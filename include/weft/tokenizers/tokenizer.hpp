@@ -45,7 +45,7 @@ class Tokenizer {
     return tokenize(text, options);
   }
 
-  /// The text of the tokens. Bytes that form no character, which tokens of single bytes can spell, become U+FFFD each.
+  /// The text of the tokens. Bytes that form no character, which tokens can spell, become U+FFFD as repair() says.
   /// Throws TokenizerError for an id outside the vocabulary.
   std::string decode(std::span<const TokenId> ids, const DecodeOptions& options = {}) const {
     std::string bytes;
@@ -53,7 +53,7 @@ class Tokenizer {
     for (const TokenId id : ids) append_bytes(id, options, at_start, bytes);
     if (is_utf8(bytes)) return bytes;
     std::string text;
-    append_repaired(bytes, true, text);
+    append_repaired(bytes, true, text, repair());
     return text;
   }
 
@@ -61,6 +61,8 @@ class Tokenizer {
   /// the first token and kept between the tokens: it says whether a leading space is still to be removed. Throws
   /// TokenizerError for an id outside the vocabulary.
   virtual void append_bytes(TokenId id, const DecodeOptions& options, bool& at_start, std::string& out) const = 0;
+
+  virtual Utf8Repair repair() const noexcept { return Utf8Repair::bytes; }
 
   /// One more than the largest token id.
   virtual std::size_t vocab_size() const noexcept = 0;

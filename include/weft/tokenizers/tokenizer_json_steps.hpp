@@ -198,7 +198,7 @@ class DecoderReader {
 
   void add_step(const Json& json, std::string_view type) {
     if (type == "ByteLevel") {
-      decoder_.steps.emplace_back(DecodeByteLevel{});
+      decode_byte_level(decoder_);
       fused_ = true;
     } else if (type == "ByteFallback") {
       decoder_.steps.emplace_back(DecodeByteFallback{});
@@ -291,7 +291,9 @@ class PostProcessorReader {
         const std::string_view id = sequence->at("id").as_string();
         if (id != "A" && (id != "B" || !is_pair))
           raise<FormatError>(sequence->location(), ": the template has no text ", id);
-        out.push_back({id == "A" ? Piece::Kind::first : Piece::Kind::second, {}, type_id(*sequence)});
+        // The library gives the template's types to what is kept alone.
+        const bool first = id == "A";
+        out.push_back({first ? Piece::Kind::first : Piece::Kind::second, {}, type_id(*sequence), first ? 0 : 1});
       } else {
         const Json& special = piece.at("SpecialToken");
         const Json& token = json.at("special_tokens").at(special.at("id").as_string());

@@ -139,7 +139,7 @@ inline void set_bpe_family(BpeFamily family, const Vocabulary& words, const Toke
   } else {
     parts.pre_tokenizers = {ByteLevelPreTokenizer{prefix, {Regex(WordPattern::gpt2, where)}}};
   }
-  parts.decoder.steps.emplace_back(DecodeByteLevel{});
+  decode_byte_level(parts.decoder);
   if (family != BpeFamily::roberta && family != BpeFamily::clip) return;
   const bool clip = family == BpeFamily::clip;
   const Piece begin =

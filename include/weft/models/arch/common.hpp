@@ -85,6 +85,8 @@ inline constexpr auto common_ignored_keys = std::to_array<std::string_view>({
     "exponential_decay_length_penalty",
     "suppress_tokens",
     "begin_suppress_tokens",
+    "custom_pipelines",
+    "is_llama_config",
     "unsloth_version",
     "unsloth_fixed",
     "attn_implementation",
@@ -286,8 +288,9 @@ inline void check_experts(const ConfigReader& config, const DecoderConfig& c) {
 /// The activation of a name that `value` holds.
 inline Activation activation_named(const Json& value, std::string_view kind) {
   if (kind == "silu" || kind == "swish") return Activation::silu;
-  if (kind == "gelu") return Activation::gelu;
-  if (kind == "gelu_new" || kind == "gelu_pytorch_tanh" || kind == "gelu_fast") return Activation::gelu_tanh;
+  if (kind == "gelu" || kind == "gelu_python") return Activation::gelu;
+  for (const char* tanh : {"gelu_new", "gelu_pytorch_tanh", "gelu_fast", "gelu_python_tanh", "gelu_accurate"})
+    if (kind == tanh) return Activation::gelu_tanh;
   if (kind == "quick_gelu") return Activation::quick_gelu;
   if (kind == "relu") return Activation::relu;
   raise<UnsupportedError>(value.location(), ": the activation \"", kind, "\" is not supported");

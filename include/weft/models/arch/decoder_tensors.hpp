@@ -11,7 +11,9 @@ namespace weft::inline v0 {
 
 namespace dim {
 
+inline std::size_t embedding_width(const DecoderConfig& c) { return c.embedding_width(); }
 inline std::size_t position_rows(const DecoderConfig& c) { return c.position_rows; }
+inline std::size_t heads(const DecoderConfig& c) { return c.heads; }
 inline std::size_t head(const DecoderConfig& c) { return c.head_dim; }
 inline std::size_t experts(const DecoderConfig& c) { return c.experts; }
 inline std::size_t expert_intermediate(const DecoderConfig& c) { return c.expert_intermediate; }
@@ -34,6 +36,8 @@ namespace arch {
 namespace slots {
 
 inline constexpr auto embedding = slot<&DecoderWeights::embedding>;
+inline constexpr auto embedding_in = slot<&DecoderWeights::embedding_in>;
+inline constexpr auto embedding_out = slot<&DecoderWeights::embedding_out>;
 inline constexpr auto positions = slot<&DecoderWeights::positions>;
 inline constexpr auto embedding_norm = slot<&DecoderWeights::embedding_norm, &NormWeights::gain>;
 inline constexpr auto embedding_norm_bias = slot<&DecoderWeights::embedding_norm, &NormWeights::bias>;
@@ -105,14 +109,14 @@ constexpr std::array<DecoderRow, 3> token_rows(std::string_view embedding, std::
             .gguf = "token_embd.weight",
             .slot = slots::embedding,
             .rows = dim::vocab,
-            .columns = dim::hidden,
+            .columns = dim::embedding_width,
             .lookup = true},
-           {output, "output.weight", slots::output, dim::vocab, dim::hidden, has::own_output},
+           {output, "output.weight", slots::output, dim::vocab, dim::embedding_width, has::own_output},
            {.name = embedding,
             .gguf = "token_embd.weight",
             .slot = slots::output,
             .rows = dim::vocab,
-            .columns = dim::hidden,
+            .columns = dim::embedding_width,
             .present = has::tied_output,
             .repeated = true}}};
 }

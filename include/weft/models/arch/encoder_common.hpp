@@ -29,6 +29,9 @@ inline constexpr auto encoder_ignored_keys = joined(common_ignored_keys, std::to
                                                                              "pooler_type",
                                                                              "layer_norm_type",
                                                                              "sentence_transformers",
+                                                                             "sbert_ce_default_activation_function",
+                                                                             "language",
+                                                                             "name",
                                                                          }));
 
 /// What the checkpoint was trained for. Throws UnsupportedError for a model with another head.

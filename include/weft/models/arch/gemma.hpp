@@ -74,6 +74,7 @@ inline DecoderConfig read_gemma3(ConfigReader& config) {
   c.form = BlockForm::sandwich_norm;
   c.activation = read_activation(config, "hidden_activation");
   read_gemma_scores(config, c);
+  c.attention_soft_cap = 0.f;  // the reference reads attn_logit_softcapping and does not apply it
   read_gemma3_ropes(config, c);
   c.window = config.positive("sliding_window");
   c.full_attention = read_layer_types(config, c.layers);

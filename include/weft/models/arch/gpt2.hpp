@@ -93,6 +93,9 @@ inline constexpr auto gpt2_tensors =
 
 inline constexpr auto gpt2_ignored_keys = joined(common_ignored_keys, std::to_array<std::string_view>({
                                                                           "n_ctx",
+                                                                          "n_special",
+                                                                          "output_past",
+                                                                          "predict_special_tokens",
                                                                           "reorder_and_upcast_attn",
                                                                           "summary_activation",
                                                                           "summary_first_dropout",

@@ -41,6 +41,10 @@ inline constexpr auto gptj_tensors = joined(
         {"transformer.h.{}.mlp.fc_out.bias", "blk.{}.ffn_down.bias", slots::down_bias, dim::hidden},
     }));
 
+// What transformers computes whatever these say.
+inline constexpr auto gptj_ignored_keys =
+    joined(gpt2_ignored_keys, std::to_array<std::string_view>({"rotary", "scale_attn_weights"}));
+
 inline constexpr auto gptj_ignored_tensors =
     joined(gpt2_ignored_tensors, std::to_array<std::string_view>({"transformer.h.{}.attn.embed_positions"}));
 
@@ -48,7 +52,7 @@ inline constexpr auto gptj_ignored_tensors =
 inline constexpr DecoderArchitecture gptj{.model_type = "gptj",
                                           .read_config = read_gptj,
                                           .tensors = gptj_tensors,
-                                          .ignored_keys = gpt2_ignored_keys,
+                                          .ignored_keys = gptj_ignored_keys,
                                           .ignored_tensors = gptj_ignored_tensors,
                                           .prefix = "transformer."};
 

@@ -93,6 +93,7 @@ inline constexpr auto mpt_ignored_keys = joined(common_ignored_keys, std::to_arr
                                                                          "emb_pdrop",
                                                                          "embedding_fraction",
                                                                          "learned_pos_emb",
+                                                                         "tokenizer_name",
                                                                      }));
 
 inline constexpr auto mpt_ignored_tensors = std::to_array<std::string_view>({"lm_head.weight"});

@@ -14,7 +14,8 @@ inline DecoderConfig read_gpt_neox(ConfigReader& config) {
   c.norm = NormKind::layer;
   c.norm_eps = read_eps(config, "layer_norm_eps");
   c.activation = read_activation(config, "hidden_act");
-  static_cast<void>(config.optional("rope_theta"));  // written beside rotary_emb_base, which is what counts
+  // Written beside rotary_emb_base and rotary_pct, which are what counts.
+  for (const char* copy : {"rope_theta", "partial_rotary_factor"}) static_cast<void>(config.optional(copy));
   read_rope(config, c, {.theta = "rotary_emb_base", .partial = "rotary_pct", .default_partial = 0.25f});
   c.attention_bias = config.flag_or("attention_bias", true);
   c.attention_output_bias = c.attention_bias;

@@ -17,15 +17,13 @@ inline DecoderConfig read_opt(ConfigReader& config) {
   c.position_rows = c.context + c.position_offset;
   c.tied_embeddings = config.flag_or("tie_word_embeddings", true);
   c.attention_bias = c.attention_output_bias = c.mlp_bias = config.flag_or("enable_bias", true);
-  // OPT-350m alone normalises after the residual and has embeddings of another width.
-  const bool usual = config.flag_or("do_layer_norm_before", true) &&
-                     config.positive_or("word_embed_proj_dim", c.hidden) == c.hidden &&
-                     config.flag_or("layer_norm_elementwise_affine", true);
-  if (!usual)
+  if (!config.flag_or("do_layer_norm_before", true)) c.form = BlockForm::residual_norm;
+  const std::size_t embedding = config.positive_or("word_embed_proj_dim", c.hidden);
+  if (embedding != c.hidden) c.embedding = embedding;
+  if (!config.flag_or("layer_norm_elementwise_affine", true))
     raise<UnsupportedError>(config.object().location(),
-                            ": OPT with do_layer_norm_before or layer_norm_elementwise_affine false, or "
-                            "word_embed_proj_dim other than hidden_size, is not supported");
-  static_cast<void>(config.optional("_remove_final_layer_norm"));
+                            ": OPT with layer_norm_elementwise_affine false is not supported");
+  if (c.form == BlockForm::pre_norm) config.refuse("_remove_final_layer_norm");
   c.modules = {.embedding = "hidden_states.0",  // the sum of two modules' outputs, the output of none
                .layer = "model.decoder.layers.{}",
                .mlp = "fc2",
@@ -33,12 +31,25 @@ inline DecoderConfig read_opt(ConfigReader& config) {
   return c;
 }
 
+namespace opt_has {
+
+inline bool projections(const DecoderConfig& c, std::size_t) { return c.embedding != 0; }
+inline bool final_norm(const DecoderConfig& c, std::size_t) { return c.form == BlockForm::pre_norm; }
+
+}  // namespace opt_has
+
 inline constexpr auto opt_tensors = joined(
     token_rows("model.decoder.embed_tokens.weight", "lm_head.weight"),
     position_row("model.decoder.embed_positions.weight"),
     std::to_array<DecoderRow>({
-        {"model.decoder.final_layer_norm.weight", "output_norm.weight", slots::final_norm, dim::hidden},
-        {"model.decoder.final_layer_norm.bias", "output_norm.bias", slots::final_norm_bias, dim::hidden},
+        {"model.decoder.project_in.weight", "", slots::embedding_in, dim::hidden, dim::embedding_width,
+         opt_has::projections},
+        {"model.decoder.project_out.weight", "", slots::embedding_out, dim::embedding_width, dim::hidden,
+         opt_has::projections},
+        {"model.decoder.final_layer_norm.weight", "output_norm.weight", slots::final_norm, dim::hidden, nullptr,
+         opt_has::final_norm},
+        {"model.decoder.final_layer_norm.bias", "output_norm.bias", slots::final_norm_bias, dim::hidden, nullptr,
+         opt_has::final_norm},
         {"model.decoder.layers.{}.self_attn_layer_norm.weight", "blk.{}.attn_norm.weight", slots::attention_norm,
          dim::hidden},
         {"model.decoder.layers.{}.self_attn_layer_norm.bias", "blk.{}.attn_norm.bias", slots::attention_norm_bias,
@@ -70,7 +81,8 @@ inline constexpr auto opt_tensors = joined(
 
 inline constexpr auto opt_ignored_tensors = std::to_array<std::string_view>({"lm_head.weight"});
 
-/// OPT but for OPT-350m (transformers, models/opt/modeling_opt.py).
+/// OPT (transformers, models/opt/modeling_opt.py). OPT-350m alone normalises after the residual, has no last norm and
+/// embeddings of another width.
 inline constexpr DecoderArchitecture opt{.model_type = "opt",
                                          .read_config = read_opt,
                                          .tensors = opt_tensors,

@@ -93,7 +93,16 @@ inline constexpr auto phi3_tensors = joined(
         {"model.layers.{}.mlp.down_proj.weight", "blk.{}.ffn_down.weight", slots::down, dim::hidden, dim::intermediate},
     }));
 
+// What transformers reads in no version.
+inline constexpr auto phi3_ignored_keys =
+    joined(common_ignored_keys, std::to_array<std::string_view>({"full_attn_mod", "interpolate_factor"}));
+
 /// Phi-3, 3.5 and 4 (models/phi3/modeling_phi3.py).
-inline constexpr DecoderArchitecture phi3 = like_llama("phi3", read_phi3, phi3_tensors);
+inline constexpr DecoderArchitecture phi3{.model_type = "phi3",
+                                          .read_config = read_phi3,
+                                          .tensors = phi3_tensors,
+                                          .ignored_keys = phi3_ignored_keys,
+                                          .ignored_tensors = llama_ignored_tensors,
+                                          .prefix = "model."};
 
 }  // namespace weft::inline v0::arch

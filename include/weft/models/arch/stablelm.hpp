@@ -15,7 +15,7 @@ inline DecoderConfig read_stablelm(ConfigReader& config) {
   read_rope(config, c, {.default_partial = 0.25f});
   c.tied_embeddings = config.flag_or("tie_word_embeddings", false);
   c.attention_bias = config.flag_or("use_qkv_bias", false);
-  config.refuse("qk_layernorm");
+  c.head_norms = config.flag_or("qk_layernorm", false);
   return c;
 }
 
@@ -29,7 +29,30 @@ inline constexpr auto stablelm_norms = std::to_array<DecoderRow>({
      nullptr, has::mlp_norm},
 });
 
-inline constexpr auto stablelm_tensors = joined(llama_ends, stablelm_norms, llama_attention, llama_mlp);
+namespace stablelm_has {
+
+inline bool head_norms(const DecoderConfig& c, std::size_t) { return c.head_norms; }
+
+}  // namespace stablelm_has
+
+/// Of StableLM 2 12B.
+inline constexpr auto stablelm_head_norms = std::to_array<DecoderRow>({
+    {.name = "model.layers.{}.self_attn.q_layernorm.norms.{}.weight",
+     .gguf = "",
+     .slot = slots::in_attention<&AttentionWeights::q_head_norms, &NormWeights::gain>,
+     .rows = dim::head,
+     .present = stablelm_has::head_norms,
+     .experts = dim::heads},
+    {.name = "model.layers.{}.self_attn.k_layernorm.norms.{}.weight",
+     .gguf = "",
+     .slot = slots::in_attention<&AttentionWeights::k_head_norms, &NormWeights::gain>,
+     .rows = dim::head,
+     .present = stablelm_has::head_norms,
+     .experts = dim::kv_heads},
+});
+
+inline constexpr auto stablelm_tensors =
+    joined(llama_ends, stablelm_norms, stablelm_head_norms, llama_attention, llama_mlp);
 
 /// StableLM 2 and 3B (transformers, models/stablelm/modeling_stablelm.py).
 inline constexpr DecoderArchitecture stablelm = like_llama("stablelm", read_stablelm, stablelm_tensors);
