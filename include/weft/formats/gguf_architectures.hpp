@@ -105,6 +105,14 @@ inline constexpr auto gguf_phi3_keys = std::to_array<GgufConfigKey>({
     {"sliding_window", "attention.sliding_window"},
     {"", "rope.scaling.attn_factor"},
 });
+inline constexpr auto gguf_granite_keys = std::to_array<GgufConfigKey>({
+    {"rms_norm_eps", "attention.layer_norm_rms_epsilon"},
+    {"rope_theta", "rope.freq_base"},
+    {"embedding_multiplier", "embedding_scale"},
+    {"attention_multiplier", "attention.scale"},
+    {"residual_multiplier", "residual_scale"},
+    {"logits_scaling", "logit_scale"},
+});
 inline constexpr auto gguf_olmo_keys = std::to_array<GgufConfigKey>({
     {"", "attention.layer_norm_epsilon"},  // the same in all
     {"rope_theta", "rope.freq_base"},
@@ -161,12 +169,16 @@ inline constexpr auto gguf_other_keys = std::to_array<std::string_view>({
     "expert_shared_feed_forward_length",
 });
 
-/// The architectures that weft reads and writes. Rows of queries and keys of "llama" and "olmo" are in the order in
-/// which neighbours rotate together; the gains of Gemma's norms are stored whole.
+/// The architectures that weft reads and writes. Rows of queries and keys where "rope_interleave" is true are in the
+/// order in which neighbours rotate together; the gains of Gemma's norms are stored whole.
 inline constexpr auto gguf_architectures = std::to_array<GgufArchitecture>({
     {"llama", "llama", R"("hidden_act":"silu","rope_interleave":true)", gguf_llama_sizes, gguf_rms_keys, gguf_biases},
     {"llama", "mixtral", R"("hidden_act":"silu","rope_interleave":true)", gguf_llama_sizes, gguf_rms_keys, gguf_biases,
      gguf_local_expert_keys},
+    {"granite", "granite", R"("hidden_act":"silu","rope_interleave":true)", gguf_llama_sizes, gguf_granite_keys,
+     gguf_biases},
+    {"smollm3", "smollm3", R"("hidden_act":"silu","rope_interleave":true)", gguf_llama_sizes, gguf_rms_keys,
+     gguf_biases},
     {"qwen2", "qwen2", R"("hidden_act":"silu")", gguf_llama_sizes, gguf_rms_keys},
     {"qwen2moe", "qwen2_moe", R"("hidden_act":"silu")", gguf_llama_sizes, gguf_rms_keys, gguf_qwen_biases,
      gguf_expert_keys},

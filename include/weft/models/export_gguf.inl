@@ -159,6 +159,7 @@ class GgufExport {
       set_size("expert_feed_forward_length", config_.expert_intermediate);
       if (config_.shared_intermediate != 0) set_size("expert_shared_feed_forward_length", config_.shared_intermediate);
     }
+    set_factors();
     set_choice("attn_logit_softcapping", config_.attention_soft_cap);
     set_choice("final_logit_softcapping", config_.logit_soft_cap);
     set_choice("attention.clamp_kqv", config_.qkv_clip);
@@ -167,6 +168,13 @@ class GgufExport {
     if (has_key("tensor_data_layout")) set("tensor_data_layout", "jploski");
     if (has_key("attention.sliding_window")) set_size("attention.sliding_window", config_.window);
     if (has_key("attention.sliding_window_pattern")) window_pattern();
+  }
+
+  /// Granite's factors, as config.json has them.
+  void set_factors() {
+    for (const GgufConfigKey& key : gguf_.keys)
+      if (const Json* factor = checkpoint_.config().given(key.config); factor && key.gguf.ends_with("scale"))
+        set(key.gguf, static_cast<float>(factor->as_double()));
   }
 
   float alibi_bias_max() const {

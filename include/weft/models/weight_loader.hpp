@@ -54,9 +54,17 @@ inline AnyTensor transposed_copy(const AnyTensor& matrix) {
   });
 }
 
-/// What GGUF files hold of rotary embeddings, which is part of the configuration.
-inline constexpr auto gguf_ignored_names = std::to_array<std::string_view>(
-    {"rope_freqs.weight", "rope_factors_long.weight", "rope_factors_short.weight", "blk.{}.attn_rot_embd"});
+/// What GGUF files hold of rotary embeddings, which is part of the configuration, and of T5 that it does not use.
+inline constexpr auto gguf_ignored_names =
+    std::to_array<std::string_view>({"rope_freqs.weight", "rope_factors_long.weight", "rope_factors_short.weight",
+                                     "blk.{}.attn_rot_embd", "dec.blk.0.cross_attn_rel_b.weight"});
+
+/// "blk.{}.ffn_up.{}.weight" for "blk.{}.ffn_up_exps.weight": older GGUF files have a tensor for every expert.
+inline std::string pattern_of_one_expert(std::string_view gguf) {
+  constexpr std::string_view all = "_exps";
+  const std::size_t at = gguf.find(all);
+  return at == gguf.npos ? std::string() : concat(gguf.substr(0, at), ".{}", gguf.substr(at + all.size()));
+}
 
 /// The bytes of the weights of a model.
 struct WeightBytes {
@@ -138,7 +146,11 @@ class WeightLoader {
     if (!name.starts_with(architecture_.prefix)) return std::string(name);
     return concat(prefix_, name.substr(architecture_.prefix.size()));
   }
-  std::string pattern_of(const Row& row) const { return gguf_ ? std::string(row.gguf) : pattern_of(row.name); }
+  std::string pattern_of(const Row& row) const {
+    if (!gguf_) return pattern_of(row.name);
+    const std::string older = row.experts ? pattern_of_one_expert(row.gguf) : std::string();
+    return !older.empty() && checkpoint_.contains(tensor_name(older, {0, 0})) ? older : std::string(row.gguf);
+  }
 
   /// Checkpoints that were converted from TensorFlow may call the parameters of norms gamma and beta.
   std::string stored_name(std::string name) const {
