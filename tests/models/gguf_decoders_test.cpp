@@ -85,6 +85,16 @@ TEST_P(GgufDecoders, AreSavedAsTransformersHasThem) {
   EXPECT_LE(difference(model, expected()), 2e-4f);
 }
 
+/// Every version of transformers looks for Phi-3's factors there, and takes a window of 0 for one that holds nothing.
+TEST(GgufConfig, SaysOfPhi3WhatTransformersReads) {
+  const Checkpoint longer = Checkpoint::open(directory() / "phi3-long.gguf");
+  EXPECT_EQ(longer.config().at("original_max_position_embeddings").as_size(), 32u);
+  EXPECT_EQ(longer.config().at("rope_scaling").at("type").as_string(), "longrope");
+  EXPECT_EQ(longer.config().at("rope_scaling").size(), 3u);
+  EXPECT_TRUE(longer.config().at("sliding_window").is_null());
+  EXPECT_EQ(Checkpoint::open(directory() / "phi3.gguf").config().at("sliding_window").as_size(), 8u);
+}
+
 /// From transformers' names and layouts, what is written is what the converter wrote: its metadata and its tensors.
 TEST_P(GgufDecoders, AreWrittenAsTheConverterDoes) {
   const TemporaryDirectory saved;
