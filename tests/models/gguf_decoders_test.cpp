@@ -14,10 +14,12 @@
 #include <weft/formats/gguf_config.hpp>
 #include <weft/formats/gguf_writer.hpp>
 #include <weft/formats/safetensors.hpp>
+#include <weft/models/encoder_registry.hpp>
 #include <weft/models/export_gguf.hpp>
 #include <weft/models/load.hpp>
 #include <weft/models/registry.hpp>
 #include <weft/models/save_pretrained.hpp>
+#include <weft/models/seq2seq_registry.hpp>
 #include <weft/quant/quantize.hpp>
 
 #include "fixtures.hpp"
@@ -128,13 +130,17 @@ INSTANTIATE_TEST_SUITE_P(All, GgufDecoders, testing::ValuesIn(names()), [](const
 
 TEST(GgufArchitectures, EveryOneIsAFamilyAndHasAFixture) {
   std::set<std::string> tried;
-  for (const std::string& name : names())
-    tried.insert(std::string(Checkpoint::open(directory() / (name + ".gguf")).config().at("model_type").as_string()));
+  for (const char* folder : {"decoders", "encoders", "seq2seq"})
+    for (const auto& entry : std::filesystem::directory_iterator(directory().parent_path() / folder))
+      if (entry.path().extension() == ".gguf")
+        tried.insert(std::string(Checkpoint::open(entry.path()).config().at("model_type").as_string()));
   for (const detail::GgufArchitecture& architecture : detail::gguf_architectures) {
     EXPECT_TRUE(tried.contains(std::string(architecture.model_type))) << architecture.model_type;
-    EXPECT_EQ(std::count_if(decoder_architectures.begin(), decoder_architectures.end(),
-                            [&](const auto* family) { return family->model_type == architecture.model_type; }),
-              1)
+    const auto count = [&](const auto& families) {
+      return std::count_if(families.begin(), families.end(),
+                           [&](const auto* family) { return family->model_type == architecture.model_type; });
+    };
+    EXPECT_EQ(count(decoder_architectures) + count(encoder_architectures) + count(seq2seq_architectures), 1)
         << architecture.model_type;
   }
 }

@@ -80,7 +80,7 @@ class GgufConfigReader {
       config_.add("num_ln_in_parallel_attn", tensors_("blk.0.attn_norm_2.weight") ? "2" : "1");
     if (architecture_.name == "gemma2") gemma(46);
     if (architecture_.name == "gemma3") gemma(62);
-    if (architecture_.name == "bert") config_.add("type_vocab_size", std::to_string(rows_of("token_types.weight")));
+    if (architecture_.name == "bert") bert();
     if (architecture_.name == "t5")
       config_.add("feed_forward_proj", tensors_("enc.blk.0.ffn_gate.weight") ? R"("gated-gelu")" : R"("relu")");
     if (architecture_.name.starts_with("qwen") && !architecture_.expert_keys.empty()) experts();
@@ -176,6 +176,20 @@ class GgufConfigReader {
   std::size_t rows_of(std::string_view name) const {
     const std::optional<AnyTensor> table = tensors_(name);
     return table && table->rank() > 0 ? table->extent(0) : 0;
+  }
+
+  /// A head that classifies sequences is that of RoBERTa: of BERT's, files lack the pooler.
+  void bert() {
+    config_.add("type_vocab_size", std::to_string(rows_of("token_types.weight")));
+    if (!tensors_("cls.weight") || !tensors_("cls.output.weight")) return;
+    config_.add("architectures", R"(["BertForSequenceClassification"])");
+    config_.add("num_labels", std::to_string(rows_of("cls.output.weight")));
+    const GgufValue* names = find("classifier.output_labels");
+    if (!names) return;
+    JsonObjectText labels;
+    std::size_t count = 0;
+    names->for_each([&](const GgufValue& name) { labels.add(std::to_string(count++), json_of(name)); });
+    config_.add("id2label", labels.finish());
   }
 
   void mpt() {
