@@ -88,7 +88,7 @@ TEST_P(GgufDecoders, AreSavedAsTransformersHasThem) {
 }
 
 /// Every version of transformers looks for Phi-3's factors there, and takes a window of 0 for one that holds nothing.
-TEST(GgufConfig, SaysOfPhi3WhatTransformersReads) {
+TEST(GgufArchitectures, SayOfPhi3WhatTransformersReads) {
   const Checkpoint longer = Checkpoint::open(directory() / "phi3-long.gguf");
   EXPECT_EQ(longer.config().at("original_max_position_embeddings").as_size(), 32u);
   EXPECT_EQ(longer.config().at("rope_scaling").at("type").as_string(), "longrope");
