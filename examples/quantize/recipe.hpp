@@ -68,10 +68,12 @@ inline weft::DType fitting(weft::DType wanted, std::size_t columns) {
   }
 }
 
-/// The layer that a tensor belongs to ("blk.<layer>."); nothing for the others.
+/// The layer that a tensor belongs to ("blk.<layer>.", "enc.blk.<layer>."); nothing for the others.
 inline std::optional<std::size_t> layer_of(const weft::TensorToWrite& tensor) {
-  if (!tensor.name.starts_with("blk.")) return std::nullopt;
-  return std::stoul(tensor.name.substr(4));
+  constexpr std::string_view before = "blk.";
+  const std::size_t at = tensor.name.find(before);
+  if (at == tensor.name.npos) return std::nullopt;
+  return std::stoul(tensor.name.substr(at + before.size()));
 }
 
 inline std::size_t count_layers(std::span<const weft::TensorToWrite> tensors) {
@@ -81,18 +83,20 @@ inline std::size_t count_layers(std::span<const weft::TensorToWrite> tensors) {
   return layers;
 }
 
-/// The type of one tensor of a model of `layers` layers. Vectors, the frequencies of rotary embeddings and the weights
-/// that choose experts stay as they are.
+/// The type of one tensor of a model of `layers` layers. Vectors, the frequencies of rotary embeddings, the weights
+/// that choose experts and small tables that are looked up stay as they are.
 inline weft::DType type_of(const weft::TensorToWrite& tensor, const Recipe& recipe, std::size_t layers, bool tied) {
   const std::string_view name = tensor.name;
   const auto is = [&](std::string_view part) { return name.find(part) != name.npos; };
-  if (tensor.shape.rank() < 2 || is("rope_") || is("ffn_gate_inp")) return tensor.dtype;
+  constexpr auto kept =
+      std::to_array<std::string_view>({"rope_", "ffn_gate_inp", "position_embd", "token_types", "attn_rel_b"});
+  if (tensor.shape.rank() < 2 || std::any_of(kept.begin(), kept.end(), is)) return tensor.dtype;
   weft::DType type = recipe.base;
   if (name == "output.weight" || (tied && name == "token_embd.weight")) {
     type = recipe.output;
   } else if (is(".attn_v.") || is(".attn_qkv.") || is(".ffn_down")) {
     if (const auto layer = layer_of(tensor); layer && gets_more_bits(*layer, layers)) type = recipe.more;
-  } else if (is(".attn_output.")) {
+  } else if (is(".attn_output.") || is(".attn_o.")) {
     type = recipe.projections;
   }
   return fitting(type, tensor.shape[tensor.shape.rank() - 1]);

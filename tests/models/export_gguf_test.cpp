@@ -14,7 +14,8 @@
 
 #include <weft/models/load.hpp>
 
-#include "fixtures.hpp"
+#include "encoder_fixtures.hpp"
+#include "seq2seq_fixtures.hpp"
 
 namespace {
 
@@ -54,6 +55,8 @@ TEST(ExportGguf, KeepsTheModel) {
       {"qwen2"},
       {"qwen2-yarn"},
       {"qwen3"},
+      {"granite"},
+      {"smollm3", {{"use_sliding_window", false}}},
       {"gemma"},
       {"gemma2", {{"query_pre_attn_scalar", 12}}},
       {"gemma3", {{"query_pre_attn_scalar", 12}}},
@@ -85,6 +88,101 @@ TEST(ExportGguf, KeepsTheModel) {
     EXPECT_LE(max_difference(observe(after, prompt).logits, observe(before, prompt).logits), 2e-4f) << name;
     EXPECT_FALSE(after.has_tokenizer());
   }
+}
+
+TEST(ExportGguf, KeepsEncoders) {
+  const TemporaryDirectory directory;
+  const std::filesystem::path path = directory.path() / "m.gguf";
+  const LoadOptions options{.load = Load::in_place, .threads = 1, .compute = Compute::f32};
+  for (const char* name : {"bert", "bert-mean", "roberta", "roberta-pooler", "roberta-sequences", "xlm-roberta",
+                           "camembert", "distilbert", "tinybert"}) {
+    const EncoderCopy copy(name);
+    if (std::string_view(name) == "tinybert") copy.set_config("architectures", {"BertModel"});
+    if (std::string_view(name) == "tinybert")
+      copy.edit_tensors([](DirectoryCopy::Tensors& tensors) {
+        std::erase_if(tensors, [](const auto& tensor) { return tensor.first.starts_with("classifier"); });
+      });
+    write(copy.path(), path);
+    const Encoder before = load_encoder(copy.path(), options), after = load_encoder(path, options);
+    const EncoderReference reference(name);
+    EncoderPass pass(before), written(after);
+    const auto states = [&](EncoderPass& of) {
+      const TensorView<const float, 2> x = of.forward(reference.inputs());
+      return std::vector<float>(x.data(), x.data() + x.size());
+    };
+    EXPECT_EQ(states(written), states(pass)) << name;
+    ASSERT_EQ(after.sentence().has_value(), before.sentence().has_value()) << name;
+    if (before.sentence()) {
+      EXPECT_EQ(after.sentence()->pooling, before.sentence()->pooling) << name;
+      EXPECT_EQ(after.sentence()->normalize, before.sentence()->normalize) << name;
+    }
+    EXPECT_EQ(static_cast<bool>(after.weights().sequence_classes),
+              name == std::string_view("roberta-sequences") || name == std::string_view("camembert"));
+    if (after.weights().sequence_classes) {
+      EXPECT_EQ(after.config().labels, before.config().labels);
+    }
+  }
+}
+
+TEST(ExportGguf, KeepsEncoderDecoders) {
+  const TemporaryDirectory directory;
+  const std::filesystem::path path = directory.path() / "m.gguf";
+  const LoadOptions options{.load = Load::in_place, .threads = 1, .compute = Compute::f32};
+  for (const char* name : {"t5", "t5-gated", "t5-long", "mt5"}) {
+    write(seq2seq_fixture(name), path);
+    const Seq2Seq before = load_seq2seq(seq2seq_fixture(name), options), after = load_seq2seq(path, options);
+    const Seq2SeqReference reference(name);
+    const auto logits = [&](const Seq2Seq& model) {
+      SourceEncoder encode(model);
+      Session session(model.decoder());
+      session.attend_to(encode.encode(reference.sources[0]));
+      Tensor<float, 2> y({reference.targets[0].size(), model.decoder().config().vocab});
+      session.forward_all(reference.targets[0], y);
+      return std::vector<float>(y.data(), y.data() + y.size());
+    };
+    EXPECT_EQ(logits(after), logits(before)) << name;
+    EXPECT_EQ(after.generation_config().decoder_start, before.generation_config().decoder_start) << name;
+    EXPECT_EQ(after.parameters(), before.parameters()) << name;
+  }
+}
+
+/// What the converter wrote from the fixtures of these names is written here as well.
+TEST(ExportGguf, WritesWhatTheConverterDoes) {
+  const std::filesystem::path files = std::filesystem::path(WEFT_TESTS_DIR) / "fixtures" / "gguf";
+  const TemporaryDirectory directory;
+  for (const char* folder : {"encoders", "seq2seq"})
+    for (const auto& entry : std::filesystem::directory_iterator(files / folder)) {
+      const std::string name = entry.path().stem().string();
+      write(files.parent_path() / folder / name, directory.path() / "m.gguf");
+      const GgufFile written(directory.path() / "m.gguf"), original(entry.path());
+      for (const GgufValue& value : original.metadata())
+        if (value.key().starts_with(original.architecture())) {
+          const GgufValue* other = written.find_value(value.key());
+          ASSERT_NE(other, nullptr) << name << " " << value.key();
+          EXPECT_TRUE(std::ranges::equal(other->bytes(), value.bytes())) << name << " " << value.key();
+        }
+      ASSERT_EQ(written.entries().size(), original.entries().size()) << name;
+      for (const WeightsEntry& tensor : original.entries()) {
+        EXPECT_EQ(written.tensor(tensor.name).dtype(), original.tensor(tensor.name).dtype()) << name << tensor.name;
+        EXPECT_TRUE(std::ranges::equal(written.tensor(tensor.name).bytes(), original.tensor(tensor.name).bytes()))
+            << name << " " << tensor.name;
+      }
+    }
+}
+
+/// Published checkpoints of GPT-2 are of the model without its head.
+TEST(ExportGguf, TakesModelsWithoutTheirHead) {
+  const CheckpointCopy copy("gpt2");
+  copy.edit_tensors([](DirectoryCopy::Tensors& tensors) {
+    for (auto& [name, tensor] : tensors)
+      if (name.starts_with("transformer.")) name.erase(0, std::string_view("transformer.").size());
+  });
+  const TemporaryDirectory directory;
+  write(copy.path(), directory.path() / "m.gguf");
+  const LoadOptions options{.threads = 1, .compute = Compute::f32};
+  const std::vector<TokenId> prompt = Reference("gpt2").prompt();
+  EXPECT_EQ(observe(load_causal_lm(directory.path() / "m.gguf", options), prompt).logits,
+            observe(load_causal_lm(fixture("gpt2"), options), prompt).logits);
 }
 
 TEST(ExportGguf, KeepsGgufAsItIs) {
@@ -123,6 +221,17 @@ TEST(ExportGguf, RefusesWhatGgufHasNoPlaceFor) {
   EXPECT_THAT(refused("olmoe"), HasSubstr("clipped queries, keys and values cannot be written as GGUF"));
   EXPECT_THAT(refused("falcon-alibi"), HasSubstr("cannot be written as GGUF"));
   EXPECT_THAT(refused("qwen2-moe"), HasSubstr("layers without experts, or these weights of experts, cannot be"));
+  const auto refused_of = [&](const std::filesystem::path& path) {
+    return message_of<UnsupportedError>([&] { write(path, directory.path() / "m.gguf"); });
+  };
+  EXPECT_THAT(refused_of(encoder_fixture("electra")),
+              HasSubstr("models of type \"electra\" cannot be written as GGUF"));
+  EXPECT_THAT(refused_of(encoder_fixture("bert-bf16")), HasSubstr("this activation cannot be written as GGUF"));
+  EXPECT_THAT(refused_of(encoder_fixture("bert-tokens")), HasSubstr("the head of this model cannot be written"));
+  EXPECT_THAT(refused_of(encoder_fixture("bert-sequences")), HasSubstr("the head of this model cannot be written"));
+  EXPECT_THAT(refused_of(seq2seq_fixture("bart")), HasSubstr("models of type \"bart\" cannot be written as GGUF"));
+  EXPECT_THAT(refused_of(seq2seq_fixture("t5-silu")), HasSubstr("this activation cannot be written as GGUF"));
+  EXPECT_THAT(refused_of(seq2seq_fixture("t5-buckets")), HasSubstr("distances in these buckets cannot be written"));
   const CheckpointCopy other("gpt-neox");
   other.set_config("hidden_act", "relu");
   EXPECT_THAT(message_of<UnsupportedError>([&] { write(other.path(), directory.path() / "m.gguf"); }),

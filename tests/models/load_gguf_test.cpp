@@ -117,6 +117,30 @@ TEST(LoadGguf, TakesSamplingRecommendationsAndMoreEndsOfText) {
   EXPECT_EQ(generation.eos, (std::vector<TokenId>{2, 3}));
 }
 
+/// Older files of Mixtral have a tensor for every expert.
+TEST(LoadGguf, TakesATensorForEveryExpert) {
+  const TemporaryDirectory directory;
+  const std::filesystem::path stacked = gguf_fixture("decoders/mixtral.gguf"), apart = directory.path() / "m.gguf";
+  const GgufFile file(stacked);
+  GgufWriter writer;
+  for (const GgufValue& value : file.metadata()) writer.set(value);
+  std::size_t split = 0;
+  for (const WeightsEntry& entry : file.entries()) {
+    const AnyTensor tensor = file.tensor(entry.name);
+    const std::size_t at = entry.name.find("_exps");
+    for (std::size_t i = 0; at != entry.name.npos && i < tensor.extent(0); ++i, ++split)
+      writer.add_tensor(detail::concat(entry.name.substr(0, at), ".", i, ".weight"),
+                        tensor.rows(i, i + 1).reshaped({tensor.extent(1), tensor.extent(2)}));
+    if (at == entry.name.npos) writer.add_tensor(entry.name, tensor);
+  }
+  writer.write(apart);
+  EXPECT_EQ(split, 2u * 3u * 4u);
+  const LoadOptions options{.threads = 1, .compute = Compute::f32};
+  const std::vector<TokenId> prompt = some_ids(20, 64);
+  EXPECT_EQ(observe(load_causal_lm(apart, options), prompt).logits,
+            observe(load_causal_lm(stacked, options), prompt).logits);
+}
+
 TEST(LoadGguf, RunsWithoutATokenizer) {
   const GgufCopy copy;
   copy.write([](GgufWriter& writer) { writer.set("tokenizer.ggml.model", "none"); });

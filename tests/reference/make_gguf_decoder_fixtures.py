@@ -54,6 +54,13 @@ NEOX = without(sizes(heads=2, hidden_act="gelu", **rope(partial_rotary_factor=0.
 VARIANTS = [
     variant("llama", "llama", sizes(head_dim=12, attention_bias=True, mlp_bias=True, **rope())),
     variant("mixtral", "mixtral", sizes(inner=24, num_experts_per_tok=2, num_local_experts=4, **rope(1e6))),
+    variant(
+        "granite",
+        "granite",
+        sizes(embedding_multiplier=3.0, attention_multiplier=0.6, residual_multiplier=0.7, logits_scaling=0.7,
+              **rope()),
+    ),
+    variant("smollm3", "smollm3", sizes(layers=4, **rope()) | dict(tie_word_embeddings=True)),
     variant("qwen2", "qwen2", sizes(**rope(1e6))),
     variant("qwen2-yarn", "qwen2", sizes(**scaled_rope("yarn", factor=4.0)), prompt=60),
     variant("qwen2-moe", "qwen2_moe", sizes(shared_expert_intermediate_size=40, **MOE, **rope())),

@@ -10,6 +10,8 @@
 #include <string_view>
 #include <vector>
 
+#include <weft/tokenizers/load_tokenizer.hpp>
+
 #include "../formats/temporary_directory.hpp"
 
 namespace {
@@ -126,6 +128,27 @@ TEST(GgufTokenizer, FindsTheBestUnigrams) {
                                   .unk = 2,
                                   .pad = 0};
   EXPECT_EQ(weft::make_gguf_tokenizer(file)->encode("a aa z"), (Ids{5, 5, 4, 3, 2, 1}));
+}
+
+/// As llama.cpp's converter wrote them.
+TEST(GgufTokenizer, ReadsThoseOfEncoders) {
+  const std::filesystem::path files = fixtures.parent_path() / "gguf" / "tokenizers";
+  const auto read = [&](const char* name) {
+    return weft::make_gguf_tokenizer(*weft::read_gguf_vocabulary(weft::GgufFile(files / name)));
+  };
+  expect_same(*read("bert.gguf"), "bert");
+  expect_same(*read("bert-cased.gguf"), "bert-cased");
+  expect_same(*read("roberta.gguf"), "roberta");
+  expect_same(*read("xlm-roberta.gguf"), "xlm-roberta");
+  const auto t5 = read("t5.gguf");
+  const auto original = weft::load_tokenizer(fixtures.parent_path() / "piece_vocabulary" / "t5");
+  for (const weft::Json& json : weft::parse_json_file((fixtures / "texts.json").string())) {
+    const std::string_view text = json.as_string();
+    // White space that published models turn into spaces before anything else; this one has no rules.
+    const auto has = [&](std::string_view part) { return text.find(part) != text.npos; };
+    if (has("\n") || has("\t") || has("\u3000") || has("\u2581")) continue;
+    EXPECT_EQ(t5->encode(text), original->encode(text)) << text;
+  }
 }
 
 TEST(GgufTokenizer, SaysWhatIsWrong) {

@@ -86,6 +86,25 @@ inline constexpr auto gguf_mpt_sizes = std::to_array<GgufConfigKey>({
     {"", "attention.max_alibi_bias"},
 });
 
+inline constexpr auto gguf_bert_sizes = std::to_array<GgufConfigKey>({
+    {"hidden_size", "embedding_length"},
+    {"intermediate_size", "feed_forward_length"},
+    {"num_hidden_layers", "block_count"},
+    {"num_attention_heads", "attention.head_count"},
+    {"", "attention.head_count_kv"},
+    {"max_position_embeddings", "context_length"},
+});
+inline constexpr auto gguf_t5_sizes = std::to_array<GgufConfigKey>({
+    {"d_model", "embedding_length"},
+    {"d_ff", "feed_forward_length"},
+    {"num_layers", "block_count"},
+    {"num_decoder_layers", "decoder_block_count"},
+    {"num_heads", "attention.head_count"},
+    {"", "attention.head_count_kv"},
+    {"d_kv", "attention.key_length"},
+    {"n_positions", "context_length"},
+});
+
 inline constexpr auto gguf_rms_keys = std::to_array<GgufConfigKey>({
     {"rms_norm_eps", "attention.layer_norm_rms_epsilon"},
     {"rope_theta", "rope.freq_base"},
@@ -105,6 +124,14 @@ inline constexpr auto gguf_phi3_keys = std::to_array<GgufConfigKey>({
     {"sliding_window", "attention.sliding_window"},
     {"", "rope.scaling.attn_factor"},
 });
+inline constexpr auto gguf_granite_keys = std::to_array<GgufConfigKey>({
+    {"rms_norm_eps", "attention.layer_norm_rms_epsilon"},
+    {"rope_theta", "rope.freq_base"},
+    {"embedding_multiplier", "embedding_scale"},
+    {"attention_multiplier", "attention.scale"},
+    {"residual_multiplier", "residual_scale"},
+    {"logits_scaling", "logit_scale"},
+});
 inline constexpr auto gguf_olmo_keys = std::to_array<GgufConfigKey>({
     {"", "attention.layer_norm_epsilon"},  // the same in all
     {"rope_theta", "rope.freq_base"},
@@ -123,6 +150,20 @@ inline constexpr auto gguf_neox_keys = std::to_array<GgufConfigKey>({
 inline constexpr auto gguf_gpt_keys = std::to_array<GgufConfigKey>({
     {"layer_norm_epsilon", "attention.layer_norm_epsilon"},
     {"rope_theta", "rope.freq_base"},
+});
+
+inline constexpr auto gguf_bert_keys = std::to_array<GgufConfigKey>({
+    {"layer_norm_eps", "attention.layer_norm_epsilon"},
+    {"is_decoder", "attention.causal"},
+    {"", "pooling_type"},  // these are of sentences
+    {"", "normalize_embeddings"},
+    {"", "classifier.output_labels"},
+});
+inline constexpr auto gguf_t5_keys = std::to_array<GgufConfigKey>({
+    {"layer_norm_epsilon", "attention.layer_norm_rms_epsilon"},
+    {"", "attention.layer_norm_epsilon"},  // the same
+    {"relative_attention_num_buckets", "attention.relative_buckets_count"},
+    {"decoder_start_token_id", "decoder_start_token_id"},
 });
 
 inline constexpr auto gguf_local_expert_keys = std::to_array<GgufConfigKey>({
@@ -161,12 +202,17 @@ inline constexpr auto gguf_other_keys = std::to_array<std::string_view>({
     "expert_shared_feed_forward_length",
 });
 
-/// The architectures that weft reads and writes. Rows of queries and keys of "llama" and "olmo" are in the order in
-/// which neighbours rotate together; the gains of Gemma's norms are stored whole.
+/// The architectures that weft reads and writes. Rows of queries and keys where "rope_interleave" is true are in the
+/// order in which neighbours rotate together; the gains of Gemma's norms are stored whole; the table of positions of
+/// "bert" begins with that of the first token, which makes RoBERTa one of its models.
 inline constexpr auto gguf_architectures = std::to_array<GgufArchitecture>({
     {"llama", "llama", R"("hidden_act":"silu","rope_interleave":true)", gguf_llama_sizes, gguf_rms_keys, gguf_biases},
     {"llama", "mixtral", R"("hidden_act":"silu","rope_interleave":true)", gguf_llama_sizes, gguf_rms_keys, gguf_biases,
      gguf_local_expert_keys},
+    {"granite", "granite", R"("hidden_act":"silu","rope_interleave":true)", gguf_llama_sizes, gguf_granite_keys,
+     gguf_biases},
+    {"smollm3", "smollm3", R"("hidden_act":"silu","rope_interleave":true)", gguf_llama_sizes, gguf_rms_keys,
+     gguf_biases},
     {"qwen2", "qwen2", R"("hidden_act":"silu")", gguf_llama_sizes, gguf_rms_keys},
     {"qwen2moe", "qwen2_moe", R"("hidden_act":"silu")", gguf_llama_sizes, gguf_rms_keys, gguf_qwen_biases,
      gguf_expert_keys},
@@ -211,6 +257,8 @@ inline constexpr auto gguf_architectures = std::to_array<GgufArchitecture>({
     {"gpt2", "gpt2", R"("activation_function":"gelu_new")", gguf_gpt2_sizes, gguf_gpt_keys},
     {"bloom", "bloom", "", gguf_bloom_sizes, gguf_gpt_keys},
     {"mpt", "mpt", "", gguf_mpt_sizes, gguf_gpt_keys},
+    {"bert", "bert", R"("hidden_act":"gelu")", gguf_bert_sizes, gguf_bert_keys},
+    {"t5", "t5", "", gguf_t5_sizes, gguf_t5_keys},
 });
 
 }  // namespace weft::inline v0::detail

@@ -80,6 +80,9 @@ class GgufConfigReader {
       config_.add("num_ln_in_parallel_attn", tensors_("blk.0.attn_norm_2.weight") ? "2" : "1");
     if (architecture_.name == "gemma2") gemma(46);
     if (architecture_.name == "gemma3") gemma(62);
+    if (architecture_.name == "bert") bert();
+    if (architecture_.name == "t5")
+      config_.add("feed_forward_proj", tensors_("enc.blk.0.ffn_gate.weight") ? R"("gated-gelu")" : R"("relu")");
     if (architecture_.name.starts_with("qwen") && !architecture_.expert_keys.empty()) experts();
     rope();
     return parse_json(config_.finish(), file_.path() + " (metadata)");
@@ -105,9 +108,12 @@ class GgufConfigReader {
     return file_.value(concat(architecture_.name, ".", key)).as_size();
   }
 
+  /// A window of 0 is none, which config.json has another word for.
   void copy(const GgufConfigKey& key) {
     const GgufValue* value = key.config.empty() ? nullptr : find(key.gguf);
-    if (value) config_.add(key.config, json_of(*value));
+    if (!value) return;
+    const bool none = key.config == "sliding_window" && value->as_size() == 0;
+    config_.add(key.config, none ? "null" : json_of(*value));
   }
 
   /// As in config.json, a key that nobody knows is an error and never a silent default.
@@ -166,6 +172,26 @@ class GgufConfigReader {
     config_.add("layer_types", concat("[", types, "]"));
   }
 
+  /// Of a table; 0 where there is none.
+  std::size_t rows_of(std::string_view name) const {
+    const std::optional<AnyTensor> table = tensors_(name);
+    return table && table->rank() > 0 ? table->extent(0) : 0;
+  }
+
+  /// A head that classifies sequences is that of RoBERTa: of BERT's, files lack the pooler.
+  void bert() {
+    config_.add("type_vocab_size", std::to_string(rows_of("token_types.weight")));
+    if (!tensors_("cls.weight") || !tensors_("cls.output.weight")) return;
+    config_.add("architectures", R"(["BertForSequenceClassification"])");
+    config_.add("num_labels", std::to_string(rows_of("cls.output.weight")));
+    const GgufValue* names = find("classifier.output_labels");
+    if (!names) return;
+    JsonObjectText labels;
+    std::size_t count = 0;
+    names->for_each([&](const GgufValue& name) { labels.add(std::to_string(count++), json_of(name)); });
+    config_.add("id2label", labels.finish());
+  }
+
   void mpt() {
     const std::size_t hidden = size_of("embedding_length");
     config_.add("expansion_ratio", std::to_string(hidden == 0 ? 0 : size_of("feed_forward_length") / hidden));
@@ -202,16 +228,28 @@ class GgufConfigReader {
     }
   }
 
-  /// Factors of their own for short and for long texts.
-  std::string long_rope(const AnyTensor& longer, const AnyTensor& shorter) const {
+  /// Factors of their own for short and for long texts, as Phi-3's config.json has them: older versions of transformers
+  /// take these three members alone, and the context of the training beside them.
+  std::string long_rope(const AnyTensor& longer, const AnyTensor& shorter) {
     JsonObjectText scaling;
-    scaling.add("rope_type", R"("longrope")");
+    scaling.add("type", R"("longrope")");
     scaling.add("long_factor", list_of(longer, "rope_factors_long.weight"));
     scaling.add("short_factor", list_of(shorter, "rope_factors_short.weight"));
-    if (const GgufValue* context = find("rope.scaling.original_context_length"))
-      scaling.add("original_max_position_embeddings", json_of(*context));
-    if (const GgufValue* factor = find("rope.scaling.attn_factor")) scaling.add("attention_factor", json_of(*factor));
+    const GgufValue* context = find("rope.scaling.original_context_length");
+    if (context) config_.add("original_max_position_embeddings", json_of(*context));
+    const GgufValue* factor = find("rope.scaling.attn_factor");
+    const bool usual = factor && context && static_cast<float>(factor->as_double()) == attention_factor(*context);
+    if (factor && !usual) scaling.add("attention_factor", json_of(*factor));
     return scaling.finish();
+  }
+
+  /// What scores are multiplied with where config.json says nothing of it.
+  float attention_factor(const GgufValue& original) const {
+    const auto context = static_cast<float>(original.as_size());
+    const float longer = static_cast<float>(size_of("context_length")) / context;
+    if (!(longer > 1.f)) return 1.f;
+    return static_cast<float>(
+        std::sqrt(1.0 + std::log(static_cast<double>(longer)) / std::log(static_cast<double>(context))));
   }
 
   /// What Llama 3.1's rule comes to: every frequency is divided by a factor of its own.

@@ -10,7 +10,7 @@
 #include <weft/formats/checkpoint.hpp>
 #include <weft/models/encoder_registry.hpp>
 #include <weft/models/load.hpp>
-#include <weft/models/load_encoder.hpp>
+#include <weft/models/load_encoder.inl>
 #include <weft/models/load_seq2seq.hpp>
 #include <weft/models/load_vision.hpp>
 #include <weft/models/registry.hpp>
@@ -21,16 +21,16 @@ namespace weft::inline v0 {
 
 WEFT_INLINE AnyModel load(const std::filesystem::path& path, const LoadOptions& options) {
   const std::optional<SentenceModules> modules = read_sentence_modules(path);
-  const Json config = Checkpoint::open(modules ? modules->transformer : path).config();
-  const Json& type = config.at("model_type");
+  const Checkpoint checkpoint = Checkpoint::open(modules ? modules->transformer : path);
+  const Json& type = checkpoint.config().at("model_type");
   std::string known;
   const auto is_among = [&]<class A, std::size_t n>(const std::array<const A*, n>& architectures) {
     return detail::find_in<A>(architectures, type.as_string(), known) != nullptr;
   };
-  if (is_among(decoder_architectures)) return load_causal_lm(path, options);
-  if (is_among(encoder_architectures)) return load_encoder(path, options);
-  if (is_among(seq2seq_architectures)) return load_seq2seq(path, options);
-  if (is_among(vision_architectures)) return load_vision(path, options);
+  if (is_among(decoder_architectures)) return load_causal_lm(checkpoint, options);
+  if (is_among(encoder_architectures)) return detail::load_encoder_of(checkpoint, modules, path.string(), options, {});
+  if (is_among(seq2seq_architectures)) return load_seq2seq(checkpoint, options);
+  if (is_among(vision_architectures)) return load_vision(checkpoint, options);
   detail::unknown_model_type(type, known);
 }
 

@@ -18,6 +18,8 @@ struct EncoderModules {
   std::string_view attention = "attention.output.dense";  ///< inside a layer, before the residual, as mlp
   std::string_view mlp = "output.dense";
   std::string_view norm = "layernorm";  ///< after the last layer, where the form has one
+
+  bool operator==(const EncoderModules&) const = default;
 };
 
 /// What a checkpoint was trained for, as its "architectures" say.
@@ -92,6 +94,8 @@ struct EncoderConfig {
   float score_scale() const noexcept {
     return attention_scale != 0.f ? attention_scale : 1.f / std::sqrt(static_cast<float>(head_dim));
   }
+
+  bool operator==(const EncoderConfig&) const = default;
 };
 
 }  // namespace weft::inline v0

@@ -14,29 +14,24 @@
 
 #include <weft/core/any_tensor.hpp>
 #include <weft/core/error.hpp>
-#include <weft/core/source.hpp>
 #include <weft/formats/checkpoint.hpp>
 #include <weft/formats/gguf.hpp>
 #include <weft/formats/gguf_architectures.hpp>
-#include <weft/formats/gguf_config.hpp>
 #include <weft/formats/gguf_writer.hpp>
 #include <weft/formats/weights_file.hpp>
+#include <weft/models/encoder_registry.hpp>
+#include <weft/models/export_gguf_text.hpp>
+#include <weft/models/gguf_export_parts.hpp>
 #include <weft/models/paired_rows.hpp>
 #include <weft/models/registry.hpp>
+#include <weft/models/seq2seq_registry.hpp>
+#include <weft/models/stored_names.hpp>
 #include <weft/models/weight_loader.hpp>
 #include <weft/ops/rope.hpp>
-#include <weft/quant/quantize.hpp>
-#include <weft/tokenizers/gguf_vocabulary_files.hpp>
 
 namespace weft::inline v0 {
 
 namespace detail {
-
-inline AnyTensor as_floats(const AnyTensor& vector) {
-  return AnyTensor::make(DType::f32, vector.shape(), [&](std::span<std::byte> to) {
-    dequantize_row(vector.dtype(), vector.bytes().data(), vector.size(), reinterpret_cast<float*>(to.data()));
-  });
-}
 
 /// Several kinds of rows in one tensor: in each of `groups` runs, every kind from its first row on.
 struct KindsOfRows {
@@ -78,8 +73,9 @@ class GgufExport {
       : checkpoint_(checkpoint),
         writer_(writer),
         architecture_(find_architecture(checkpoint.config())),
-        config_(read_config(checkpoint.config())),
+        config_(read_family_config(architecture_, checkpoint.config())),
         gguf_(find_gguf()),
+        names_(checkpoint, architecture_),
         name_(gguf_.name),
         interleaved_(gguf_.constants.find("rope_interleave") != gguf_.constants.npos) {}
 
@@ -92,26 +88,12 @@ class GgufExport {
       for (const DecoderRow& row : architecture_.tensors)
         if (row.per_layer()) add_row(row, layer);
     check_choices();
-    if (const auto vocabulary = gguf_vocabulary_of(checkpoint_.directory(), config_.vocab)) {
-      set_gguf_vocabulary(*vocabulary, writer_);
-    } else {
-      writer_.set("tokenizer.ggml.model", "none");
-    }
+    write_gguf_vocabulary(checkpoint_, config_.vocab, writer_);
     return std::move(tensors_);
   }
 
  private:
-  static DecoderConfig read_config(const Json& json) {
-    const DecoderArchitecture& architecture = find_architecture(json);
-    ConfigReader reader(json);
-    DecoderConfig config = architecture.read_config(reader);
-    reader.finish(architecture.ignored_keys);
-    return config;
-  }
-
-  [[noreturn]] void refuse(std::string_view what) const {
-    raise<UnsupportedError>(checkpoint_.config().location(), ": ", what, " cannot be written as GGUF");
-  }
+  [[noreturn]] void refuse(std::string_view what) const { refuse_gguf(checkpoint_, what); }
 
   /// Mistral without a window is Llama.
   const GgufArchitecture& find_gguf() const {
@@ -159,6 +141,7 @@ class GgufExport {
       set_size("expert_feed_forward_length", config_.expert_intermediate);
       if (config_.shared_intermediate != 0) set_size("expert_shared_feed_forward_length", config_.shared_intermediate);
     }
+    set_factors();
     set_choice("attn_logit_softcapping", config_.attention_soft_cap);
     set_choice("final_logit_softcapping", config_.logit_soft_cap);
     set_choice("attention.clamp_kqv", config_.qkv_clip);
@@ -167,6 +150,13 @@ class GgufExport {
     if (has_key("tensor_data_layout")) set("tensor_data_layout", "jploski");
     if (has_key("attention.sliding_window")) set_size("attention.sliding_window", config_.window);
     if (has_key("attention.sliding_window_pattern")) window_pattern();
+  }
+
+  /// Granite's factors, as config.json has them.
+  void set_factors() {
+    for (const GgufConfigKey& key : gguf_.keys)
+      if (const Json* factor = checkpoint_.config().given(key.config); factor && key.gguf.ends_with("scale"))
+        set(key.gguf, static_cast<float>(factor->as_double()));
   }
 
   float alibi_bias_max() const {
@@ -220,13 +210,8 @@ class GgufExport {
 
   /// What the file says of the model must be all there is to say.
   void check_choices() const {
-    const std::string bytes = writer_.header();
-    const GgufFile file(Source::memory("metadata", std::as_bytes(std::span(bytes))));
-    const DecoderConfig read = read_config(gguf_config(file, [&](std::string_view name) {
-      const auto found = std::find_if(tensors_.begin(), tensors_.end(),
-                                      [&](const TensorToWrite& tensor) { return tensor.name == name; });
-      return found == tensors_.end() ? std::nullopt : std::optional(found->read());
-    }));
+    const Json json = config_of_written(writer_, tensors_);
+    const DecoderConfig read = read_family_config(find_architecture(json), json);
     DecoderConfig wanted = config_;
     wanted.norm_gain_offset = read.norm_gain_offset;  // which is in the gains
     wanted.rope.pairing = read.rope.pairing;          // which is in the order of rows
@@ -267,20 +252,14 @@ class GgufExport {
 
   /// The stored tensor of a row, of the shape that the table says.
   AnyTensor stored(const DecoderRow& row, const TensorIndex& index, bool transposed) const {
-    const std::string name = tensor_name(row.name, index);
-    const AnyTensor tensor = checkpoint_.tensor(name);
-    const Shape shape = shape_of(row, transposed);
-    if (tensor.shape() != shape)
-      raise<ConfigError>(checkpoint_.source_of(name), " has shape ", to_string(tensor.shape()), ", config.json says ",
-                         to_string(shape));
-    return tensor;
+    return stored_of_shape(checkpoint_, names_.name_of(row, index), shape_of(row, transposed));
   }
 
   /// Rows that read the same tensor of the checkpoint are one tensor here too, in the order of the table.
   void add_row(const DecoderRow& row, std::size_t layer) {
     if (row.repeated || layer >= row.layer_count(config_) || (row.present && !row.present(config_, layer))) return;
     if (row.part.stored && row.part.begin) return;
-    const std::string tensor = tensor_name(row.name, {layer, 0});
+    const std::string tensor = names_.name_of(row, {layer, 0});
     if (row.gguf.empty()) refuse(concat("the tensor ", row.name));
     const bool transposed = row.transposed && !checkpoint_.is_quantized(tensor);
     const KindsOfRows kinds = kinds_of(row);
@@ -301,8 +280,8 @@ class GgufExport {
     for (std::size_t expert = 0; expert < row.expert_count(config_); ++expert) {
       experts.push_back(stored(row, {layer, expert}, false));
       if (experts.back().dtype() != experts[0].dtype())
-        raise<FormatError>(checkpoint_.source_of(tensor_name(row.name, {layer, expert})), " has another type than ",
-                           tensor_name(row.name, {layer, 0}));
+        raise<FormatError>(checkpoint_.source_of(names_.name_of(row, {layer, expert})), " has another type than ",
+                           names_.name_of(row, {layer, 0}));
     }
     const Shape shape{experts.size(), experts[0].extent(0), experts[0].extent(1)};
     tensors_.push_back({std::move(name), experts[0].dtype(), shape, [experts] { return stacked(experts); }});
@@ -337,6 +316,7 @@ class GgufExport {
   const DecoderArchitecture& architecture_;
   DecoderConfig config_;
   const GgufArchitecture& gguf_;
+  StoredNames<DecoderArchitecture> names_;
   std::string_view name_;  // of the architecture in GGUF
   bool interleaved_;       // neighbours rotate together there
   std::vector<TensorToWrite> tensors_;
@@ -345,7 +325,16 @@ class GgufExport {
 }  // namespace detail
 
 WEFT_INLINE std::vector<TensorToWrite> export_gguf(const Checkpoint& checkpoint, GgufWriter& writer) {
-  if (!checkpoint.gguf()) return detail::GgufExport(checkpoint, writer).run();
+  const auto is_among = [&](const auto& architectures) {
+    const std::string_view type = checkpoint.config().at("model_type").as_string();
+    return std::any_of(architectures.begin(), architectures.end(),
+                       [&](const auto* architecture) { return architecture->model_type == type; });
+  };
+  if (!checkpoint.gguf()) {
+    if (is_among(encoder_architectures)) return detail::GgufEncoderExport(checkpoint, writer).run();
+    if (is_among(seq2seq_architectures)) return detail::GgufSeq2SeqExport(checkpoint, writer).run();
+    return detail::GgufExport(checkpoint, writer).run();
+  }
   for (const GgufValue& value : checkpoint.gguf()->metadata())
     if (!value.key().starts_with("split.") && value.key() != "general.alignment") writer.set(value);
   std::vector<TensorToWrite> tensors;

@@ -12,7 +12,8 @@
 namespace weft::inline v0 {
 
 /// Loads an encoder with the heads that its checkpoint has: a Hugging Face directory as downloaded, or one of
-/// sentence-transformers, whose modules.json then says how sentences become vectors, or what else Checkpoint opens.
+/// sentence-transformers, whose modules.json then says how sentences become vectors, or what else Checkpoint opens: of
+/// GGUF files, those of BERT and what is BERT there, whose pooling_type says it.
 /// Options and what is thrown are those of load_causal_lm(). architectures: the caller's own families, looked up first.
 Encoder load_encoder(const Checkpoint& checkpoint, const LoadOptions& options = {},
                      std::span<const EncoderArchitecture* const> architectures = {});

@@ -33,6 +33,8 @@ inline Encoder load_encoder_of(const Checkpoint& checkpoint, const std::optional
     if (modules->width != 0 && modules->width != parts.config.hidden)
       raise<ConfigError>(modules->source, ": the pooling is of ", modules->width, " elements, ",
                          checkpoint.config().source(), " says ", parts.config.hidden);
+  } else if (checkpoint.gguf()) {
+    parts.sentence = read_gguf_sentence(*checkpoint.gguf());
   }
   if (options.tokenizer) parts.tokenizer = load_tokenizer(checkpoint);
   parts.executor = executor_of(options);

@@ -12,6 +12,7 @@
 #include <system_error>
 
 #include <weft/core/tensor_view.hpp>
+#include <weft/formats/gguf.hpp>
 #include <weft/formats/json.hpp>
 #include <weft/models/config_reader.hpp>
 
@@ -156,6 +157,26 @@ inline std::optional<SentenceModules> read_sentence_modules(const std::filesyste
     if (step == 2) result.dense = folder;
   }
   return result;
+}
+
+/// What a GGUF file says of sentences (pooling_type, and normalize_embeddings, which llama.cpp leaves to its programs);
+/// empty where they are no vectors. Throws UnsupportedError for other kinds of pooling.
+inline std::optional<SentenceEmbedding> read_gguf_sentence(const GgufFile& file) {
+  const auto find = [&](std::string_view key) { return file.find_value(detail::concat(file.architecture(), key)); };
+  const GgufValue* pooling = find(".pooling_type");
+  if (!pooling) return std::nullopt;
+  const GgufValue* normalize = find(".normalize_embeddings");
+  const auto pooled = [&](Pooling kind) {
+    return std::optional(SentenceEmbedding{.pooling = kind, .normalize = normalize && normalize->as_bool()});
+  };
+  switch (pooling->as_int()) {
+    case 0:
+    case 4: return std::nullopt;  // the score of a pair
+    case 1: return pooled(Pooling::mean);
+    case 2: return pooled(Pooling::first);
+    case 3: return pooled(Pooling::last);
+    default: raise<UnsupportedError>(pooling->location(), ": the pooling ", pooling->as_int(), " is not supported");
+  }
 }
 
 }  // namespace weft::inline v0

@@ -234,6 +234,13 @@ std::size_t key_value(const Config& config) {
 
 namespace arch {
 
+/// A row with the name that GGUF files have for its tensor.
+template <class Row>
+constexpr Row in_gguf(std::string_view gguf, Row row) {
+  row.gguf = gguf;
+  return row;
+}
+
 /// Several tables as one.
 template <class T, std::size_t... N>
 constexpr auto joined(const std::array<T, N>&... tables) {

@@ -13,6 +13,7 @@
 
 #include <weft/formats/checkpoint.hpp>
 #include <weft/models/load_options.hpp>
+#include <weft/models/stored_names.hpp>
 #include <weft/models/tensor_table.hpp>
 #include <weft/ops/quantize.hpp>
 
@@ -54,9 +55,10 @@ inline AnyTensor transposed_copy(const AnyTensor& matrix) {
   });
 }
 
-/// What GGUF files hold of rotary embeddings, which is part of the configuration.
-inline constexpr auto gguf_ignored_names = std::to_array<std::string_view>(
-    {"rope_freqs.weight", "rope_factors_long.weight", "rope_factors_short.weight", "blk.{}.attn_rot_embd"});
+/// What GGUF files hold of rotary embeddings, which is part of the configuration, and of T5 that it does not use.
+inline constexpr auto gguf_ignored_names =
+    std::to_array<std::string_view>({"rope_freqs.weight", "rope_factors_long.weight", "rope_factors_short.weight",
+                                     "blk.{}.attn_rot_embd", "dec.blk.0.cross_attn_rel_b.weight"});
 
 /// The bytes of the weights of a model.
 struct WeightBytes {
@@ -82,11 +84,11 @@ class WeightLoader {
         config_(config),
         options_(options),
         ctx_(ctx),
-        gguf_(checkpoint.gguf() != nullptr) {}
+        gguf_(checkpoint.gguf() != nullptr),
+        names_(checkpoint, architecture) {}
 
   Weights load() {
     check_type();
-    find_prefix();
     check_names();
     Weights weights;
     weights.resize(config_);
@@ -99,7 +101,6 @@ class WeightLoader {
   /// The bytes that the weights will take, of which nothing is read. Throws as load() does for names and types.
   WeightBytes plan() {
     check_type();
-    find_prefix();
     check_names();
     WeightBytes bytes;
     for_each_row([&](const Row& row, const TensorIndex&, const std::string& tensor) { add_bytes(row, tensor, bytes); });
@@ -123,51 +124,16 @@ class WeightLoader {
       raise<UnsupportedError>(checkpoint_.location(), ": weights cannot be loaded as ", name(wanted));
   }
 
-  /// A model saved without its head has no prefix in its names.
-  void find_prefix() {
-    const std::span<const std::string> names = checkpoint_.tensor_names();
-    const std::string_view prefix =
-        architecture_.stored_prefix.empty() ? architecture_.prefix : architecture_.stored_prefix;
-    const bool headless = !gguf_ && std::none_of(names.begin(), names.end(),
-                                                 [&](const std::string& name) { return name.starts_with(prefix); });
-    prefix_ = headless ? std::string_view() : prefix;
-  }
-
-  /// The name in this checkpoint.
-  std::string pattern_of(std::string_view name) const {
-    if (!name.starts_with(architecture_.prefix)) return std::string(name);
-    return concat(prefix_, name.substr(architecture_.prefix.size()));
-  }
-  std::string pattern_of(const Row& row) const { return gguf_ ? std::string(row.gguf) : pattern_of(row.name); }
-
-  /// Checkpoints that were converted from TensorFlow may call the parameters of norms gamma and beta.
-  std::string stored_name(std::string name) const {
-    if (gguf_ || checkpoint_.contains(name)) return name;
-    constexpr std::array<std::array<std::string_view, 2>, 2> older{{{".weight", ".gamma"}, {".bias", ".beta"}}};
-    for (const auto& [ours, theirs] : older) {
-      if (!name.ends_with(ours)) continue;
-      std::string other = concat(std::string_view(name).substr(0, name.size() - ours.size()), theirs);
-      if (checkpoint_.contains(other)) return other;
-    }
-    return name;
-  }
-
-  bool has(const Row& row, std::size_t layer) const {
-    return !row.present || row.present(config_, layer) ||
-           (!row.with.empty() && checkpoint_.contains(pattern_of(row.with)));
-  }
-
   /// Calls f(row, index, name) for every tensor of the table.
   template <class F>
   void for_each_row(F&& f) const {
     for (const Row& row : architecture_.tensors) {
-      const std::string pattern = pattern_of(row);
-      if (pattern.empty()) continue;
+      if (names_.pattern_of(row).empty()) continue;
       for (std::size_t layer = 0; layer < row.layer_count(config_); ++layer) {
-        if (!has(row, layer)) continue;
+        if (!names_.has(row, config_, layer)) continue;
         for (std::size_t expert = 0; expert < row.expert_count(config_); ++expert) {
           const TensorIndex index{layer, expert};
-          f(row, index, stored_name(tensor_name(pattern, index)));
+          f(row, index, names_.name_of(row, index));
         }
       }
     }
@@ -188,7 +154,7 @@ class WeightLoader {
       const std::span<const std::string_view> ignored =
           gguf_ ? std::span<const std::string_view>(gguf_ignored_names) : architecture_.ignored_tensors;
       if (std::none_of(ignored.begin(), ignored.end(),
-                       [&](std::string_view pattern) { return matches_pattern(tensor, pattern_of(pattern)); }) &&
+                       [&](std::string_view pattern) { return matches_pattern(tensor, names_.pattern_of(pattern)); }) &&
           !is_empty_bias(tensor))
         raise<FormatError>(checkpoint_.source_of(tensor), ": a ", architecture_.model_type, " model with this ",
                            gguf_ ? "metadata" : "config.json", " has no such tensor");
@@ -230,7 +196,7 @@ class WeightLoader {
     if (options_.stop.stop_requested()) raise<Cancelled>("loading was stopped before ", tensor);
     AnyTensor stored = checkpoint_.tensor(tensor);
     const Shape shape = stored_shape(row, tensor);
-    const std::string pattern = pattern_of(row);
+    const std::string pattern = names_.pattern_of(row);
     const bool stacked = row.experts && pattern.find("{}") == pattern.rfind("{}");
     Shape expected = stacked ? Shape{row.experts(config_)} : Shape{};
     for (const std::size_t extent : shape) expected.push_back(extent);
@@ -318,8 +284,8 @@ class WeightLoader {
   const LoadOptions& options_;
   cpu::Context ctx_;
   bool gguf_;
-  std::string_view prefix_;  // what this checkpoint has in place of the architecture's
-  std::size_t total_ = 0;    // bytes of the tensors that are read
+  StoredNames<A> names_;
+  std::size_t total_ = 0;  // bytes of the tensors that are read
   std::size_t done_ = 0;
 };
 

@@ -86,7 +86,9 @@ inline float yarn_attention_factor(float factor, float scale) noexcept {
 
 /// LongRoPE's sqrt(1 + ln(factor) / ln(original_context)), or 1 for factors up to 1.
 inline float long_rope_attention_factor(float factor, std::size_t original_context) noexcept {
-  return factor <= 1.f ? 1.f : std::sqrt(1.f + std::log(factor) / std::log(static_cast<float>(original_context)));
+  if (factor <= 1.f) return 1.f;
+  return static_cast<float>(
+      std::sqrt(1.0 + std::log(static_cast<double>(factor)) / std::log(static_cast<double>(original_context))));
 }
 
 struct RopeParams {

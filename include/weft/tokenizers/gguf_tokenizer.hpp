@@ -38,7 +38,7 @@ struct GgufVocabulary {
   std::vector<std::int32_t> token_types{};  ///< one per token, or none where all are normal
   std::vector<std::string> merges{};        ///< "left right", for "gpt2"
   std::optional<TokenId> bos{}, eos{}, unk{}, pad{}, sep{}, cls{};
-  std::optional<bool> add_bos{}, add_eos{}, add_space_prefix{};
+  std::optional<bool> add_bos{}, add_eos{}, add_space_prefix{}, lowercase{};
   std::string precompiled_charsmap{};  ///< normalization rules of "t5"
 };
 
@@ -127,8 +127,11 @@ class GgufTokenizerBuilder {
     check_size("scores", file_.scores.size());
     if (!file_.precompiled_charsmap.empty())
       parts_.normalizers.emplace_back(PrecompiledCharsmap(file_.precompiled_charsmap, file_.source));
+    std::optional<TokenId> unk = file_.unk;
+    for (std::size_t i = 0; i < file_.tokens.size() && !unk; ++i)
+      if (type(i) == Type::unknown) unk = static_cast<TokenId>(i);
     parts_.model = std::make_shared<const UnigramModel>(
-        vocabulary(), std::vector<double>(file_.scores.begin(), file_.scores.end()), file_.unk, false);
+        vocabulary(), std::vector<double>(file_.scores.begin(), file_.scores.end()), unk, false);
     parts_.pre_tokenizers.emplace_back(SplitWhiteSpace{});
     parts_.pre_tokenizers.emplace_back(Metaspace{
         .prepend = file_.add_space_prefix.value_or(true) ? Metaspace::Prepend::always : Metaspace::Prepend::never});
@@ -153,7 +156,7 @@ class GgufTokenizerBuilder {
       words.add(spelled, static_cast<std::int64_t>(i));
     }
     TokenizerConfig config{.bos = std::nullopt, .eos = std::nullopt, .unk = std::nullopt};
-    config.do_lower_case = !cased;
+    config.do_lower_case = file_.lowercase.value_or(!cased);
     const auto name = [&](std::optional<TokenId> id) {
       return id ? std::optional(AddedToken{.content = std::string(words.token(*id)), .special = true}) : std::nullopt;
     };
@@ -220,6 +223,7 @@ inline std::optional<GgufVocabulary> read_gguf_vocabulary(const GgufFile& file) 
   vocabulary.add_bos = flag("add_bos_token");
   vocabulary.add_eos = flag("add_eos_token");
   vocabulary.add_space_prefix = flag("add_space_prefix");
+  vocabulary.lowercase = flag("normalizer.lowercase");
   if (const GgufValue* rules = find("precompiled_charsmap"))
     for (const std::int64_t byte : rules->as_ints())
       vocabulary.precompiled_charsmap += static_cast<char>(static_cast<unsigned char>(byte));

@@ -19,9 +19,11 @@
 #include <weft/formats/gguf_writer.hpp>
 #include <weft/formats/json.hpp>
 #include <weft/formats/sentencepiece_model.hpp>
+#include <weft/tokenizers/base64.hpp>
 #include <weft/tokenizers/byte_level_recipes.hpp>
 #include <weft/tokenizers/gguf_tokenizer.hpp>
 #include <weft/tokenizers/tokenizer_config.hpp>
+#include <weft/tokenizers/vocabulary_files.hpp>
 
 // From the files of a Hugging Face directory to the tokenizer of a GGUF file.
 namespace weft::inline v0 {
@@ -37,11 +39,14 @@ class GgufVocabularyMaker {
 
   /// `size`: as many tokens as the embedding has rows; unused ones are added.
   std::optional<GgufVocabulary> make(std::size_t size) {
-    std::error_code ignored;
-    if (std::filesystem::exists(directory_ / "tokenizer.model", ignored)) {
-      sentence_piece();
-    } else if (std::filesystem::exists(directory_ / "tokenizer.json", ignored)) {
-      byte_level();
+    if (exists("tokenizer.model")) {
+      sentence_piece("tokenizer.model");
+    } else if (exists("tokenizer.json")) {
+      tokenizer_json();
+    } else if (exists("spiece.model")) {
+      sentence_piece("spiece.model");
+    } else if (exists("vocab.txt")) {
+      word_list();
     } else {
       return std::nullopt;
     }
@@ -58,8 +63,13 @@ class GgufVocabularyMaker {
  private:
   using Type = GgufVocabulary::Type;
 
-  void sentence_piece() {
-    const std::string path = (directory_ / "tokenizer.model").string();
+  bool exists(const char* name) const {
+    std::error_code ignored;
+    return std::filesystem::exists(directory_ / name, ignored);
+  }
+
+  void sentence_piece(const char* name) {
+    const std::string path = (directory_ / name).string();
     const MappedFile file(path);
     const SentencePieceModel model =
         read_sentencepiece_model({reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size()}, path);
@@ -93,12 +103,34 @@ class GgufVocabularyMaker {
     return Type::undefined;
   }
 
-  void byte_level() {
+  void tokenizer_json() {
     const Json json = parse_json_file((directory_ / "tokenizer.json").string());
     const Json& model = json.at("model");
-    if (model.get_or("type", "BPE") != "BPE")
-      raise<UnsupportedError>(model.location(), ": tokenizers of type ", model.get_or("type", "BPE"),
-                              " cannot be written to GGUF (byte-level BPE and tokenizer.model can)");
+    const std::string_view type = model.get_or("type", "BPE");
+    if (type == "BPE") {
+      byte_level(json, model);
+    } else if (type == "WordPiece") {
+      word_pieces(json, model);
+    } else if (type == "Unigram") {
+      unigram(json, model);
+    } else {
+      raise<UnsupportedError>(model.location(), ": tokenizers of type ", type, " cannot be written to GGUF");
+    }
+    if (const Json* added = json.given("added_tokens"))
+      for (const Json& token : added->as_array()) {
+        AddedToken read = read_added_token(token);
+        read.id = token_id(token.at("id"));
+        place(read, read.special ? Type::control : Type::user_defined);
+      }
+    TokenizerConfig config = read_stated_tokenizer_config(directory_);
+    for (const AddedToken& token : config.added) place(token, token.special ? Type::control : Type::user_defined);
+    roles(config);
+    vocabulary_.add_bos = config.add_bos;
+    if (const Json* processor = json.given("post_processor")) ends(*processor);
+    if (type == "WordPiece") spell_word_pieces();
+  }
+
+  void byte_level(const Json& json, const Json& model) {
     vocabulary_.model = "gpt2";
     vocabulary_.pre = recipe_of(json);
     for (const Json& token : model.at("vocab").as_object())
@@ -106,16 +138,134 @@ class GgufVocabularyMaker {
     for (const Json& merge : model.at("merges").as_array())
       vocabulary_.merges.push_back(merge.is_array() ? concat(merge.at(0).as_string(), ' ', merge.at(1).as_string())
                                                     : std::string(merge.as_string()));
-    if (const Json* added = json.given("added_tokens"))
-      for (const Json& token : added->as_array()) {
-        AddedToken read = read_added_token(token);
-        read.id = token_id(token.at("id"));
-        place(read, read.special ? Type::control : Type::user_defined);
-      }
+  }
+
+  /// BERT's steps before the pieces, which alone GGUF has.
+  void word_pieces(const Json& json, const Json& model) {
+    vocabulary_.model = "bert";
+    const Json& normalizer = json.at("normalizer");
+    const Json& pre_tokenizer = json.at("pre_tokenizer");
+    const bool lowercase = normalizer.get_or("lowercase", true);
+    const Json* strips = normalizer.given("strip_accents");
+    if (normalizer.get_or("type", "") != "BertNormalizer" || !normalizer.get_or("clean_text", true) ||
+        !normalizer.get_or("handle_chinese_chars", true) || (strips && strips->as_bool() != lowercase))
+      raise<UnsupportedError>(normalizer.location(), ": GGUF has no place for this normalizer");
+    if (pre_tokenizer.get_or("type", "") != "BertPreTokenizer" ||
+        model.get_or("continuing_subword_prefix", "##") != "##")
+      raise<UnsupportedError>(pre_tokenizer.location(), ": GGUF has no name for this pre-tokenizer");
+    vocabulary_.lowercase = lowercase;
+    for (const Json& token : model.at("vocab").as_object())
+      place({.content = std::string(token.key()), .id = token_id(token)}, Type::normal);
+    special_words();
+  }
+
+  /// BERT's vocab.txt, a word a line.
+  void word_list() {
+    vocabulary_.model = "bert";
+    const std::vector<std::string> lines = read_lines((directory_ / "vocab.txt").string());
+    for (std::size_t i = 0; i < lines.size(); ++i)
+      place({.content = lines[i], .id = static_cast<TokenId>(i)}, Type::normal);
     const TokenizerConfig config = read_stated_tokenizer_config(directory_);
+    vocabulary_.lowercase = config.do_lower_case.value_or(true);
+    if (config.strip_accents.value_or(*vocabulary_.lowercase) != *vocabulary_.lowercase ||
+        !config.tokenize_chinese_chars.value_or(true))
+      raise<UnsupportedError>(directory_.string(),
+                              ": GGUF has no place for how this tokenizer treats accents or Chinese");
+    special_words();
     for (const AddedToken& token : config.added) place(token, token.special ? Type::control : Type::user_defined);
     roles(config);
-    vocabulary_.add_bos = config.add_bos;
+    spell_word_pieces();
+  }
+
+  /// What BERT calls its special tokens where no file says so.
+  void special_words() {
+    const std::array<std::pair<std::string_view, std::optional<TokenId>*>, 5> words{{{"[PAD]", &vocabulary_.pad},
+                                                                                     {"[UNK]", &vocabulary_.unk},
+                                                                                     {"[CLS]", &vocabulary_.cls},
+                                                                                     {"[SEP]", &vocabulary_.sep},
+                                                                                     {"[MASK]", nullptr}}};
+    for (const auto& [word, role] : words) {
+      const auto found = std::find(vocabulary_.tokens.begin(), vocabulary_.tokens.end(), word);
+      if (found == vocabulary_.tokens.end()) continue;
+      const auto id = found - vocabulary_.tokens.begin();
+      vocabulary_.token_types[static_cast<std::size_t>(id)] = static_cast<std::int32_t>(Type::control);
+      if (role) *role = static_cast<TokenId>(id);
+    }
+  }
+
+  /// Words begin with U+2581, and what continues them has no mark.
+  void spell_word_pieces() {
+    for (std::size_t i = 0; i < vocabulary_.tokens.size(); ++i) {
+      std::string& token = vocabulary_.tokens[i];
+      if (vocabulary_.token_types[i] == static_cast<std::int32_t>(Type::control)) continue;
+      token = token.starts_with("##") ? token.substr(2) : "\xE2\x96\x81" + token;
+    }
+    vocabulary_.bos = vocabulary_.cls;
+    vocabulary_.eos = vocabulary_.sep;
+    vocabulary_.add_bos = vocabulary_.add_eos = true;
+  }
+
+  /// Rules of normalization, white space that separates words, and U+2581 before each.
+  void unigram(const Json& json, const Json& model) {
+    vocabulary_.model = "t5";
+    if (model.get_or("byte_fallback", false))
+      raise<UnsupportedError>(model.location(), ": pieces that fall back to bytes have no place in GGUF");
+    if (const Json* normalizer = json.given("normalizer")) {
+      const auto rules = normalizer->get_or("type", "") == "Precompiled"
+                             ? from_base64(normalizer->at("precompiled_charsmap").as_string())
+                             : std::nullopt;
+      if (!rules) raise<UnsupportedError>(normalizer->location(), ": GGUF has no place for this normalizer");
+      vocabulary_.precompiled_charsmap = *rules;
+    }
+    vocabulary_.add_space_prefix = prepends_spaces(json.at("pre_tokenizer"));
+    const Json& vocab = model.at("vocab").as_array();
+    const Json* unknown = model.given("unk_id");
+    for (const Json& piece : vocab) {
+      vocabulary_.tokens.emplace_back(piece.at(0).as_string());
+      vocabulary_.scores.push_back(static_cast<float>(piece.at(1).as_double()));
+      const bool is_unknown = unknown && unknown->as_size() + 1 == vocabulary_.tokens.size();
+      vocabulary_.token_types.push_back(static_cast<std::int32_t>(is_unknown ? Type::unknown : Type::normal));
+    }
+    if (unknown) vocabulary_.unk = token_id(*unknown);
+  }
+
+  static bool prepends_spaces(const Json& pre_tokenizer) {
+    const Json* steps = pre_tokenizer.find("pretokenizers");
+    const bool separates = steps && steps->size() == 2 && steps->at(0).get_or("type", "") == "WhitespaceSplit";
+    const Json& last = separates ? steps->at(1) : pre_tokenizer;
+    if (last.get_or("type", "") != "Metaspace" || last.get_or("replacement", "") != "\xE2\x96\x81")
+      raise<UnsupportedError>(pre_tokenizer.location(), ": GGUF has no name for this pre-tokenizer");
+    return last.get_or("prepend_scheme", "always") == "always" && last.get_or("add_prefix_space", true);
+  }
+
+  /// The tokens that begin and end every text.
+  void ends(const Json& processor) {
+    const std::string_view type = processor.get_or("type", "");
+    if (const Json* several = processor.find("processors"))
+      for (const Json& each : several->as_array()) ends(each);
+    if (type == "RobertaProcessing" || type == "BertProcessing") {
+      begin_with(token_id(processor.at("cls").at(1)));
+      end_with(token_id(processor.at("sep").at(1)));
+    }
+    if (type != "TemplateProcessing") return;
+    const Json& single = processor.at("single").as_array();
+    const auto special = [&](const Json& piece) {
+      const Json* token = piece.find("SpecialToken");
+      return token ? std::optional(token_id(
+                         processor.at("special_tokens").at(token->at("id").as_string()).at("ids").as_array().at(0)))
+                   : std::nullopt;
+    };
+    if (single.empty()) return;
+    if (const auto id = special(single.at(0))) begin_with(*id);
+    if (const auto id = special(single.at(single.size() - 1))) end_with(*id);
+  }
+  void begin_with(TokenId id) {
+    vocabulary_.bos = id;
+    if (!vocabulary_.add_bos) vocabulary_.add_bos = true;
+  }
+  void end_with(TokenId id) {
+    if (!vocabulary_.eos) vocabulary_.eos = id;
+    if (!vocabulary_.add_eos) vocabulary_.add_eos = *vocabulary_.eos == id;
   }
 
   /// The name of the recipe whose patterns the pre-tokenizer has.
@@ -158,7 +308,7 @@ class GgufVocabularyMaker {
     while (vocabulary_.tokens.size() <= id) {
       vocabulary_.tokens.push_back(concat("[PAD", vocabulary_.tokens.size(), "]"));
       vocabulary_.token_types.push_back(static_cast<std::int32_t>(Type::unused));
-      if (vocabulary_.model != "gpt2") vocabulary_.scores.push_back(0.f);
+      if (vocabulary_.model == "llama" || vocabulary_.model == "t5") vocabulary_.scores.push_back(0.f);
     }
     vocabulary_.tokens[id] = token.content;
     vocabulary_.token_types[id] = static_cast<std::int32_t>(type);
@@ -172,12 +322,15 @@ class GgufVocabularyMaker {
       const auto found = token ? ids.find(token->content) : ids.end();
       return found != ids.end() ? std::optional(found->second) : std::nullopt;
     };
-    vocabulary_.bos = find(config.bos);
-    vocabulary_.eos = find(config.eos);
-    vocabulary_.unk = find(config.unk);
-    vocabulary_.pad = find(config.pad);
-    vocabulary_.sep = find(config.sep);
-    vocabulary_.cls = find(config.cls);
+    const std::array<std::pair<const std::optional<AddedToken>*, std::optional<TokenId>*>, 6> all{
+        {{&config.bos, &vocabulary_.bos},
+         {&config.eos, &vocabulary_.eos},
+         {&config.unk, &vocabulary_.unk},
+         {&config.pad, &vocabulary_.pad},
+         {&config.sep, &vocabulary_.sep},
+         {&config.cls, &vocabulary_.cls}}};
+    for (const auto& [token, id] : all)
+      if (const auto found = find(*token)) *id = found;
     vocabulary_.add_eos = config.add_eos;
   }
 
@@ -188,9 +341,9 @@ class GgufVocabularyMaker {
 }  // namespace detail
 
 /// The tokenizer of a Hugging Face directory as GGUF files describe one: tokenizer.model (SentencePiece), else a
-/// tokenizer.json of byte-level BPE; `size` tokens, as many as the embedding has rows. Empty where there is neither
-/// file. Throws UnsupportedError for other kinds and for a pre-tokenizer that GGUF has no name for, FormatError for
-/// more tokens than `size`.
+/// tokenizer.json of byte-level BPE, WordPiece or Unigram, else T5's spiece.model or BERT's vocab.txt; `size` tokens,
+/// as many as the embedding has rows. Empty where there is none of these files. Throws UnsupportedError for other kinds
+/// and for steps before the model that GGUF has no name for, FormatError for more tokens than `size`.
 inline std::optional<GgufVocabulary> gguf_vocabulary_of(const std::filesystem::path& directory, std::size_t size) {
   return detail::GgufVocabularyMaker(directory).make(size);
 }
@@ -220,6 +373,8 @@ inline void set_gguf_vocabulary(const GgufVocabulary& vocabulary, GgufWriter& wr
        {"add_space_prefix", vocabulary.add_space_prefix}}};
   for (const auto& [key, flag] : flags)
     if (flag) set(key, *flag);
+  if (vocabulary.lowercase) set("normalizer.lowercase", *vocabulary.lowercase);
+  if (vocabulary.model == "t5") set("remove_extra_whitespaces", true);
   if (!vocabulary.precompiled_charsmap.empty())
     set("precompiled_charsmap",
         std::vector<std::uint8_t>(vocabulary.precompiled_charsmap.begin(), vocabulary.precompiled_charsmap.end()));

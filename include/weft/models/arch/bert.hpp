@@ -1,6 +1,7 @@
 #pragma once
 
 #include <array>
+#include <cstddef>
 #include <string_view>
 
 #include <weft/models/arch/encoder_common.hpp>
@@ -13,7 +14,7 @@ inline EncoderConfig read_bert_sizes(ConfigReader& config) {
   EncoderConfig c = read_encoder_sizes(config);
   c.norm_eps = read_eps_or(config, "layer_norm_eps", 1e-12f);
   c.activation = read_activation(config, "hidden_act");
-  c.token_types = config.positive_or("type_vocab_size", 2);
+  c.token_types = config.count_or("type_vocab_size", 2);
   return c;
 }
 
@@ -23,30 +24,52 @@ inline EncoderConfig read_bert(ConfigReader& config) {
   return c;
 }
 
+inline bool has_token_types(const EncoderConfig& c, std::size_t) { return c.token_types != 0; }
+
 /// The model without its heads, which RoBERTa and ELECTRA have under another prefix.
 inline constexpr auto bert_layers = std::to_array<EncoderRow>({
-    lookup_row("bert.embeddings.word_embeddings.weight", in_encoder::embedding, dim::vocab, dim::embedding),
-    lookup_row("bert.embeddings.position_embeddings.weight", in_encoder::positions, dim::position_rows, dim::embedding),
-    lookup_row("bert.embeddings.token_type_embeddings.weight", in_encoder::token_types, dim::token_types,
-               dim::embedding),
-    encoder_row("bert.embeddings.LayerNorm.weight", in_encoder::embedding_norm, dim::embedding),
-    encoder_row("bert.embeddings.LayerNorm.bias", in_encoder::embedding_norm_bias, dim::embedding),
-    encoder_row("bert.encoder.layer.{}.attention.self.query.weight", in_encoder::q, dim::query, dim::hidden),
-    encoder_row("bert.encoder.layer.{}.attention.self.query.bias", in_encoder::q_bias, dim::query),
-    encoder_row("bert.encoder.layer.{}.attention.self.key.weight", in_encoder::k, dim::key_value, dim::hidden),
-    encoder_row("bert.encoder.layer.{}.attention.self.key.bias", in_encoder::k_bias, dim::key_value),
-    encoder_row("bert.encoder.layer.{}.attention.self.value.weight", in_encoder::v, dim::key_value, dim::hidden),
-    encoder_row("bert.encoder.layer.{}.attention.self.value.bias", in_encoder::v_bias, dim::key_value),
-    encoder_row("bert.encoder.layer.{}.attention.output.dense.weight", in_encoder::o, dim::hidden, dim::query),
-    encoder_row("bert.encoder.layer.{}.attention.output.dense.bias", in_encoder::o_bias, dim::hidden),
-    encoder_row("bert.encoder.layer.{}.attention.output.LayerNorm.weight", in_encoder::attention_norm, dim::hidden),
-    encoder_row("bert.encoder.layer.{}.attention.output.LayerNorm.bias", in_encoder::attention_norm_bias, dim::hidden),
-    encoder_row("bert.encoder.layer.{}.intermediate.dense.weight", in_encoder::up, dim::intermediate, dim::hidden),
-    encoder_row("bert.encoder.layer.{}.intermediate.dense.bias", in_encoder::up_bias, dim::intermediate),
-    encoder_row("bert.encoder.layer.{}.output.dense.weight", in_encoder::down, dim::hidden, dim::intermediate),
-    encoder_row("bert.encoder.layer.{}.output.dense.bias", in_encoder::down_bias, dim::hidden),
-    encoder_row("bert.encoder.layer.{}.output.LayerNorm.weight", in_encoder::mlp_norm, dim::hidden),
-    encoder_row("bert.encoder.layer.{}.output.LayerNorm.bias", in_encoder::mlp_norm_bias, dim::hidden),
+    in_gguf("token_embd.weight",
+            lookup_row("bert.embeddings.word_embeddings.weight", in_encoder::embedding, dim::vocab, dim::embedding)),
+    in_gguf("position_embd.weight", lookup_row("bert.embeddings.position_embeddings.weight", in_encoder::positions,
+                                               dim::position_rows, dim::embedding)),
+    in_gguf("token_types.weight", lookup_row("bert.embeddings.token_type_embeddings.weight", in_encoder::token_types,
+                                             dim::token_types, dim::embedding, has_token_types)),
+    in_gguf("token_embd_norm.weight",
+            encoder_row("bert.embeddings.LayerNorm.weight", in_encoder::embedding_norm, dim::embedding)),
+    in_gguf("token_embd_norm.bias",
+            encoder_row("bert.embeddings.LayerNorm.bias", in_encoder::embedding_norm_bias, dim::embedding)),
+    in_gguf("blk.{}.attn_q.weight",
+            encoder_row("bert.encoder.layer.{}.attention.self.query.weight", in_encoder::q, dim::query, dim::hidden)),
+    in_gguf("blk.{}.attn_q.bias",
+            encoder_row("bert.encoder.layer.{}.attention.self.query.bias", in_encoder::q_bias, dim::query)),
+    in_gguf("blk.{}.attn_k.weight",
+            encoder_row("bert.encoder.layer.{}.attention.self.key.weight", in_encoder::k, dim::key_value, dim::hidden)),
+    in_gguf("blk.{}.attn_k.bias",
+            encoder_row("bert.encoder.layer.{}.attention.self.key.bias", in_encoder::k_bias, dim::key_value)),
+    in_gguf("blk.{}.attn_v.weight", encoder_row("bert.encoder.layer.{}.attention.self.value.weight", in_encoder::v,
+                                                dim::key_value, dim::hidden)),
+    in_gguf("blk.{}.attn_v.bias",
+            encoder_row("bert.encoder.layer.{}.attention.self.value.bias", in_encoder::v_bias, dim::key_value)),
+    in_gguf("blk.{}.attn_output.weight",
+            encoder_row("bert.encoder.layer.{}.attention.output.dense.weight", in_encoder::o, dim::hidden, dim::query)),
+    in_gguf("blk.{}.attn_output.bias",
+            encoder_row("bert.encoder.layer.{}.attention.output.dense.bias", in_encoder::o_bias, dim::hidden)),
+    in_gguf("blk.{}.attn_output_norm.weight", encoder_row("bert.encoder.layer.{}.attention.output.LayerNorm.weight",
+                                                          in_encoder::attention_norm, dim::hidden)),
+    in_gguf("blk.{}.attn_output_norm.bias", encoder_row("bert.encoder.layer.{}.attention.output.LayerNorm.bias",
+                                                        in_encoder::attention_norm_bias, dim::hidden)),
+    in_gguf("blk.{}.ffn_up.weight", encoder_row("bert.encoder.layer.{}.intermediate.dense.weight", in_encoder::up,
+                                                dim::intermediate, dim::hidden)),
+    in_gguf("blk.{}.ffn_up.bias",
+            encoder_row("bert.encoder.layer.{}.intermediate.dense.bias", in_encoder::up_bias, dim::intermediate)),
+    in_gguf("blk.{}.ffn_down.weight",
+            encoder_row("bert.encoder.layer.{}.output.dense.weight", in_encoder::down, dim::hidden, dim::intermediate)),
+    in_gguf("blk.{}.ffn_down.bias",
+            encoder_row("bert.encoder.layer.{}.output.dense.bias", in_encoder::down_bias, dim::hidden)),
+    in_gguf("blk.{}.layer_output_norm.weight",
+            encoder_row("bert.encoder.layer.{}.output.LayerNorm.weight", in_encoder::mlp_norm, dim::hidden)),
+    in_gguf("blk.{}.layer_output_norm.bias",
+            encoder_row("bert.encoder.layer.{}.output.LayerNorm.bias", in_encoder::mlp_norm_bias, dim::hidden)),
 });
 
 /// The pooler, which a task may need.
@@ -55,8 +78,11 @@ constexpr std::array<EncoderRow, 2> bert_pooler(TaskNeeds needs) {
                    in_encoder::pooler_bias, dim::hidden);
 }
 
+/// The head of RoBERTa's classifiers, which is BERT in GGUF files and there alone.
+inline constexpr auto gguf_classes_rows = dense_classes("", "", "", "");
+
 inline constexpr auto bert_tensors =
-    joined(bert_layers, bert_pooler(task::pooler), pooled_classes_rows, token_head_rows,
+    joined(bert_layers, bert_pooler(task::pooler), pooled_classes_rows, gguf_classes_rows, token_head_rows,
            masked_word_rows(task::masked_word, {.embedding = "bert.embeddings.word_embeddings.weight",
                                                 .dense = "cls.predictions.transform.dense.weight",
                                                 .dense_bias = "cls.predictions.transform.dense.bias",

@@ -113,6 +113,7 @@ inline constexpr auto none = is<>;
 
 }  // namespace task
 
+using TaskNeeds = bool (*)(const EncoderConfig&, std::size_t);
 using EncoderSlot = std::variant<EncoderRow::Matrix, EncoderRow::Vector>;
 
 /// A tensor that every checkpoint of a family has.
@@ -123,11 +124,9 @@ constexpr EncoderRow encoder_row(std::string_view name, EncoderSlot slot, Encode
 
 /// A table whose rows are looked up.
 constexpr EncoderRow lookup_row(std::string_view name, EncoderSlot slot, EncoderRow::Extent rows,
-                                EncoderRow::Extent columns) {
-  return {.name = name, .gguf = "", .slot = slot, .rows = rows, .columns = columns, .lookup = true};
+                                EncoderRow::Extent columns, TaskNeeds needs = nullptr) {
+  return {.name = name, .gguf = "", .slot = slot, .rows = rows, .columns = columns, .present = needs, .lookup = true};
 }
-
-using TaskNeeds = bool (*)(const EncoderConfig&, std::size_t);
 
 /// A matrix and a bias of a head, which a task needs, and which other checkpoints have together or not at all where
 /// `optional`.
@@ -187,12 +186,24 @@ inline constexpr auto pooled_classes_rows =
     head_rows(task::sequences, false, "classifier.weight", "classifier.bias", in_encoder::sequence_classes,
               in_encoder::sequence_classes_bias, dim::classes);
 
+/// A head in GGUF files, from its name there.
+constexpr std::array<EncoderRow, 2> head_in_gguf(std::string_view weight, std::string_view bias,
+                                                 const std::array<EncoderRow, 2>& rows) {
+  return {in_gguf(weight, rows[0]), in_gguf(bias, rows[1])};
+}
+
 /// Classes of sequences as RoBERTa has them, with a dense part of their own.
-inline constexpr auto dense_classes_rows =
-    joined(head_rows(task::sequences, false, "classifier.dense.weight", "classifier.dense.bias",
-                     in_encoder::sequence_dense, in_encoder::sequence_dense_bias, dim::hidden),
-           head_rows(task::sequences, false, "classifier.out_proj.weight", "classifier.out_proj.bias",
-                     in_encoder::sequence_classes, in_encoder::sequence_classes_bias, dim::classes));
+constexpr auto dense_classes(std::string_view dense, std::string_view dense_bias, std::string_view output,
+                             std::string_view output_bias) {
+  return joined(head_in_gguf("cls.weight", "cls.bias",
+                             head_rows(task::sequences, false, dense, dense_bias, in_encoder::sequence_dense,
+                                       in_encoder::sequence_dense_bias, dim::hidden)),
+                head_in_gguf("cls.output.weight", "cls.output.bias",
+                             head_rows(task::sequences, false, output, output_bias, in_encoder::sequence_classes,
+                                       in_encoder::sequence_classes_bias, dim::classes)));
+}
+inline constexpr auto dense_classes_rows = dense_classes("classifier.dense.weight", "classifier.dense.bias",
+                                                         "classifier.out_proj.weight", "classifier.out_proj.bias");
 
 }  // namespace arch
 }  // namespace weft::inline v0

@@ -108,11 +108,13 @@ constexpr std::array<Seq2SeqRow, 4> shared_token_rows(std::string_view embedding
   constexpr auto output = in_seq2seq::decoder<&DecoderWeights::output>;
   Seq2SeqRow tied = seq2seq_row(embedding, output, dim::target_vocab, dim::model_width, has::head_is_shared);
   tied.repeated = true;
-  return {seq2seq_table(embedding, in_seq2seq::encoder<&EncoderWeights::embedding>, dim::source_vocab, dim::model_width,
-                        has::one_embedding),
-          seq2seq_table(embedding, in_seq2seq::decoder<&DecoderWeights::embedding>, dim::target_vocab, dim::model_width,
-                        has::one_embedding, true),
-          seq2seq_row("lm_head.weight", output, dim::target_vocab, dim::model_width, has::own_head), tied};
+  return {in_gguf("token_embd.weight", seq2seq_table(embedding, in_seq2seq::encoder<&EncoderWeights::embedding>,
+                                                     dim::source_vocab, dim::model_width, has::one_embedding)),
+          in_gguf("token_embd.weight", seq2seq_table(embedding, in_seq2seq::decoder<&DecoderWeights::embedding>,
+                                                     dim::target_vocab, dim::model_width, has::one_embedding, true)),
+          in_gguf("output.weight",
+                  seq2seq_row("lm_head.weight", output, dim::target_vocab, dim::model_width, has::own_head)),
+          in_gguf("token_embd.weight", tied)};
 }
 
 /// Throws UnsupportedError for a model that is no encoder-decoder with an output head.
