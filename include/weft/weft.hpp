@@ -101,12 +101,12 @@
 #include <weft/sampling/banned_words.hpp>
 #include <weft/sampling/categorical.hpp>
 #include <weft/sampling/chain.hpp>
-#include <weft/sampling/early_end.hpp>
 #include <weft/sampling/greedy.hpp>
 #include <weft/sampling/logits_processor.hpp>
+#include <weft/sampling/min_length.hpp>
 #include <weft/sampling/min_p.hpp>
+#include <weft/sampling/no_repeat_ngram.hpp>
 #include <weft/sampling/penalties.hpp>
-#include <weft/sampling/repeated_runs.hpp>
 #include <weft/sampling/temperature.hpp>
 #include <weft/sampling/top_k.hpp>
 #include <weft/sampling/top_p.hpp>

@@ -19,8 +19,8 @@
 #include <weft/models/session.hpp>
 #include <weft/sampling/banned_words.hpp>
 #include <weft/sampling/chain.hpp>
-#include <weft/sampling/early_end.hpp>
-#include <weft/sampling/repeated_runs.hpp>
+#include <weft/sampling/min_length.hpp>
+#include <weft/sampling/no_repeat_ngram.hpp>
 #include <weft/tokenizers/stream_decoder.hpp>
 
 namespace weft::inline v0 {
@@ -134,8 +134,8 @@ struct Generation::State {
   static LogitsChain with_bans(const CausalLM& model, LogitsChain processors) {
     const GenerationConfig& generation = model.generation_config();
     if (!generation.banned_words.empty()) processors.add(BannedWords(generation.banned_words));
-    if (generation.no_repeat_ngram_size != 0) processors.add(RepeatedRuns(generation.no_repeat_ngram_size));
-    if (generation.min_length != 0) processors.add(EarlyEnd(generation.eos, generation.min_length));
+    if (generation.no_repeat_ngram_size != 0) processors.add(NoRepeatNgram(generation.no_repeat_ngram_size));
+    if (generation.min_length != 0) processors.add(MinLength(generation.eos, generation.min_length));
     return processors;
   }
 

@@ -1,4 +1,4 @@
-#include <weft/sampling/early_end.hpp>
+#include <weft/sampling/min_length.hpp>
 
 #include <gtest/gtest.h>
 
@@ -11,14 +11,14 @@ namespace {
 
 using namespace weft;
 
-static_assert(LogitsProcessor<EarlyEnd>);
+static_assert(LogitsProcessor<MinLength>);
 
-TEST(EarlyEnd, IsBannedUntilThereAreEnoughTokens) {
+TEST(MinLength, BansTheEndUntilThereAreEnoughTokens) {
   constexpr float banned = -std::numeric_limits<float>::infinity();
-  const EarlyEnd early({2, 0, 7, -1}, 3);
+  const MinLength min_length({2, 0, 7, -1}, 3);
   const auto after = [&](const std::vector<TokenId>& history) {
     std::vector<float> logits{1.f, 2.f, 3.f};
-    early(logits, history);
+    min_length(logits, history);
     return logits;
   };
   EXPECT_EQ(after({}), (std::vector<float>{banned, 2.f, banned}));

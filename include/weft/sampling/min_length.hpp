@@ -12,9 +12,9 @@ namespace weft::inline v0 {
 
 /// Bans the tokens that end a text before there are `length` tokens, those of the prompt included (transformers,
 /// generation/logits_process.py, MinLengthLogitsProcessor). A LogitsProcessor.
-class EarlyEnd {
+class MinLength {
  public:
-  EarlyEnd(std::vector<TokenId> ends, std::size_t length) : ends_(std::move(ends)), length_(length) {}
+  MinLength(std::vector<TokenId> ends, std::size_t length) : ends_(std::move(ends)), length_(length) {}
 
   /// Ids outside the vocabulary ban nothing.
   void operator()(std::span<float> logits, std::span<const TokenId> history) const {

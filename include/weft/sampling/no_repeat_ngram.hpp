@@ -10,13 +10,13 @@
 
 namespace weft::inline v0 {
 
-/// Bans every token that would make the last tokens a run of `length` that has occurred before (transformers,
+/// Bans every token that would end an n-gram of `length` tokens that has occurred before (transformers,
 /// generation/logits_process.py, NoRepeatNGramLogitsProcessor). A LogitsProcessor.
-class RepeatedRuns {
+class NoRepeatNgram {
  public:
-  /// Throws ConfigError for runs of no tokens.
-  explicit RepeatedRuns(std::size_t length) : before_(length - 1) {
-    if (length == 0) raise<ConfigError>("repeated runs: a run of no tokens");
+  /// Throws ConfigError for a length of 0.
+  explicit NoRepeatNgram(std::size_t length) : before_(length - 1) {
+    if (length == 0) raise<ConfigError>("no_repeat_ngram: an n-gram of no tokens");
   }
 
   void operator()(std::span<float> logits, std::span<const TokenId> history) const {
@@ -31,7 +31,7 @@ class RepeatedRuns {
   }
 
  private:
-  std::size_t before_;  // tokens of a run before its last
+  std::size_t before_;  // tokens of an n-gram before its last
 };
 
 }  // namespace weft::inline v0

@@ -1,4 +1,4 @@
-#include <weft/sampling/repeated_runs.hpp>
+#include <weft/sampling/no_repeat_ngram.hpp>
 
 #include <gtest/gtest.h>
 
@@ -11,12 +11,12 @@ namespace {
 
 using namespace weft;
 
-static_assert(LogitsProcessor<RepeatedRuns>);
+static_assert(LogitsProcessor<NoRepeatNgram>);
 
 /// The tokens of a vocabulary of 5 that are banned.
 std::vector<TokenId> banned(std::size_t length, const std::vector<TokenId>& history) {
   std::vector<float> logits(5);
-  RepeatedRuns{length}(logits, history);
+  NoRepeatNgram{length}(logits, history);
   std::vector<TokenId> ids;
   for (TokenId id = 0; id < 5; ++id)
     if (logits[static_cast<std::size_t>(id)] == -std::numeric_limits<float>::infinity()) ids.push_back(id);
@@ -25,7 +25,7 @@ std::vector<TokenId> banned(std::size_t length, const std::vector<TokenId>& hist
 
 using Ids = std::vector<TokenId>;
 
-TEST(RepeatedRuns, BanWhatFollowedTheSameTokens) {
+TEST(NoRepeatNgram, BansWhatFollowedTheSameTokens) {
   EXPECT_EQ(banned(2, {1, 2, 1}), Ids{2});
   EXPECT_EQ(banned(2, {1, 2, 1, 3, 1}), (Ids{2, 3}));
   EXPECT_EQ(banned(3, {1, 2, 3, 2, 1, 2}), Ids{3});
@@ -33,16 +33,16 @@ TEST(RepeatedRuns, BanWhatFollowedTheSameTokens) {
   EXPECT_EQ(banned(2, {4, 4}), Ids{4});
 }
 
-TEST(RepeatedRuns, OfOneTokenBanEveryTokenThatOccurred) { EXPECT_EQ(banned(1, {0, 3, 3}), (Ids{0, 3})); }
+TEST(NoRepeatNgram, OfOneTokenBansEveryTokenThatOccurred) { EXPECT_EQ(banned(1, {0, 3, 3}), (Ids{0, 3})); }
 
-TEST(RepeatedRuns, NeedAHistory) {
+TEST(NoRepeatNgram, NeedsAHistory) {
   EXPECT_EQ(banned(3, {}), Ids{});
   EXPECT_EQ(banned(3, {1}), Ids{});
   EXPECT_EQ(banned(3, {1, 1}), Ids{});
 }
 
-TEST(RepeatedRuns, IdsOutsideTheVocabularyBanNothing) { EXPECT_EQ(banned(2, {1, 9, 1, -1, 1}), Ids{}); }
+TEST(NoRepeatNgram, IdsOutsideTheVocabularyBanNothing) { EXPECT_EQ(banned(2, {1, 9, 1, -1, 1}), Ids{}); }
 
-TEST(RepeatedRuns, HaveTokens) { EXPECT_THROW(RepeatedRuns(0), ConfigError); }
+TEST(NoRepeatNgram, NeedsALength) { EXPECT_THROW(NoRepeatNgram(0), ConfigError); }
 
 }  // namespace
