@@ -41,8 +41,9 @@ class Checkpoint {
   static Checkpoint open(const std::filesystem::path& path);
 
   /// The same from sources in place of files: one GGUF file, whatever its name, or files that are named as in a Hugging
-  /// Face directory (config.json, generation_config.json, model.safetensors or shards and their index). Throws as
-  /// open() does, and UnsupportedError for files of other names and for a GGUF file that is one of several.
+  /// Face directory (config.json, generation_config.json, model.safetensors, pytorch_model.bin, or shards and their
+  /// index). Throws as open() does, and UnsupportedError for files of other names and for a GGUF file that is one of
+  /// several.
   static Checkpoint open(std::vector<Source> files);
 
   /// The directory, or the file of a checkpoint that is one; empty where it was opened from sources.

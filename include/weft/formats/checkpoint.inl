@@ -100,10 +100,11 @@ WEFT_INLINE void Checkpoint::list_names() {
 }
 
 WEFT_INLINE void Checkpoint::check_source_names() const {
-  constexpr std::array<std::string_view, 4> known{"config.json", "generation_config.json", "quantize_config.json",
-                                                  "model.safetensors.index.json"};
+  constexpr std::array<std::string_view, 5> known{"config.json", "generation_config.json", "quantize_config.json",
+                                                  "model.safetensors.index.json", "pytorch_model.bin.index.json"};
+  const auto weights = [](std::string_view name) { return name.ends_with(".safetensors") || name.ends_with(".bin"); };
   for (const Source& source : sources_)
-    if (std::find(known.begin(), known.end(), source.name()) == known.end() && !source.name().ends_with(".safetensors"))
+    if (std::find(known.begin(), known.end(), source.name()) == known.end() && !weights(source.name()))
       raise<UnsupportedError>(source.name(),
                               ": neither a GGUF file nor, by its name, one of a Hugging Face directory"
                               " that is read from sources");
@@ -152,11 +153,12 @@ WEFT_INLINE std::optional<Json> Checkpoint::read_json(std::string_view name) con
 }
 
 WEFT_INLINE std::shared_ptr<const WeightsFile> Checkpoint::open_weights(std::string_view name) const {
-  if (const Source* source = find_source(name)) return std::make_shared<const SafetensorsFile>(*source);
   const auto path = file(name);
-  if (!path) return nullptr;
-  if (path->extension() == ".safetensors") return std::make_shared<const SafetensorsFile>(*path);
-  return std::make_shared<const PytorchFile>(*path);
+  const Source* given = find_source(name);
+  if (!path && !given) return nullptr;
+  Source source = given ? *given : Source::file(path->string());
+  if (name.ends_with(".safetensors")) return std::make_shared<const SafetensorsFile>(std::move(source));
+  return std::make_shared<const PytorchFile>(std::move(source));
 }
 
 WEFT_INLINE void Checkpoint::read_hugging_face() {

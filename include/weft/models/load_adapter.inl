@@ -20,8 +20,7 @@ namespace weft::inline v0 {
 namespace detail {
 
 /// Reads an adapter in a GGUF file (llama.cpp, convert_lora_to_gguf.py).
-inline Adapter read_gguf_adapter(const CausalLM& model, const std::filesystem::path& path) {
-  const GgufFile file(path);
+inline Adapter read_gguf_adapter(const CausalLM& model, const GgufFile& file) {
   const auto require = [&](std::string_view key, std::string_view expected) {
     const GgufValue& value = file.value(key);
     if (value.as_string() != expected)
@@ -74,7 +73,7 @@ WEFT_INLINE Adapter load_adapter(const CausalLM& model, const std::filesystem::p
   if (std::filesystem::is_directory(path, ignored)) return detail::PeftAdapterReader(model, path).read();
   if (!std::filesystem::exists(path, ignored))
     raise<FormatError>(path.string(), ": there is no such file or directory");
-  if (is_gguf_file(path)) return detail::read_gguf_adapter(model, path);
+  if (is_gguf_file(path)) return detail::read_gguf_adapter(model, GgufFile(path));
   raise<UnsupportedError>(path.string(), ": neither the directory of an adapter nor a GGUF file");
 }
 

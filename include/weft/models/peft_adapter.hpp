@@ -9,6 +9,7 @@
 #include <string>
 #include <string_view>
 #include <system_error>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -22,13 +23,14 @@
 
 namespace weft::inline v0::detail {
 
-/// Reads the directory of a LoRA adapter as PEFT saves it.
+/// Reads a LoRA adapter as PEFT saves it.
 class PeftAdapterReader {
  public:
   PeftAdapterReader(const CausalLM& model, const std::filesystem::path& directory)
-      : config_(parse_json_file((directory / "adapter_config.json").string())),
-        file_(open(directory)),
-        builder_(model, *file_, false, false) {}
+      : PeftAdapterReader(model, LoraConfig(parse_json_file((directory / "adapter_config.json").string())),
+                          open(directory)) {}
+  PeftAdapterReader(const CausalLM& model, LoraConfig config, std::shared_ptr<const WeightsFile> file)
+      : config_(std::move(config)), file_(std::move(file)), builder_(model, *file_, false, false) {}
 
   Adapter read() {
     for (const WeightsEntry& entry : file_->entries()) sort(entry.name);
