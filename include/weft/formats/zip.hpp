@@ -48,8 +48,11 @@ class ZipArchive {
   }
 
   const std::string& path() const noexcept { return path_; }
-  /// The whole archive, and what keeps everything in it alive.
-  const Source::Bytes& bytes() const noexcept { return bytes_; }
+  /// The whole archive, and what keeps everything in it alive. Throws FormatError where a mapped file was shortened.
+  const Source::Bytes& bytes() const {
+    source_.check_whole();
+    return bytes_;
+  }
   /// The entries in the order of their names.
   std::span<const ZipEntry> entries() const noexcept { return entries_; }
   /// The entry of that name, or null.
