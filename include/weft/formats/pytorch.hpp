@@ -37,7 +37,7 @@ struct PytorchType {
 inline constexpr std::array<PytorchType, 11> pytorch_types{{{"FloatStorage", 4, DType::f32},
                                                             {"HalfStorage", 2, DType::f16},
                                                             {"BFloat16Storage", 2, DType::bf16},
-                                                            {"DoubleStorage", 8, std::nullopt},
+                                                            {"DoubleStorage", 8, DType::f64},
                                                             {"LongStorage", 8, DType::i64},
                                                             {"IntStorage", 4, DType::i32},
                                                             {"ShortStorage", 2, std::nullopt},
