@@ -43,7 +43,7 @@ inline Adapter read_gguf_adapter(const CausalLM& model, const GgufFile& file) {
                               "result");
   const auto alpha = static_cast<float>(file.value("adapter.lora.alpha").as_double());
   AdapterBuilder builder(model, file, true, name == "llama");
-  std::map<std::string, AdapterBuilder::LowRank> low_rank;
+  std::map<std::string, StoredLowRank> low_rank;
   for (const WeightsEntry& entry : file.entries()) {
     const std::string_view stored = entry.name;
     const bool a = stored.ends_with(".lora_a"), b = stored.ends_with(".lora_b");
@@ -53,7 +53,7 @@ inline Adapter read_gguf_adapter(const CausalLM& model, const GgufFile& file) {
       builder.replace(full, file.tensor(stored));
       continue;
     }
-    AdapterBuilder::LowRank& change = low_rank[std::string(full)];
+    StoredLowRank& change = low_rank[std::string(full)];
     (a ? change.a : change.b) = file.tensor(stored);
     const DecoderRow& row = *builder.places().find(full)->second[0].row;
     change.table = row.lookup;
