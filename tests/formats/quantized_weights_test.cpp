@@ -101,6 +101,18 @@ TEST(QuantizedFormat, SaysNothingWhereItIsNullOrEmpty) {
   }
 }
 
+/// In models of texts and something else the part that writes may say it; what the whole says wins.
+TEST(QuantizedFormat, APartOfTheModelMaySayIt) {
+  const QuantizedCopy copy("gptq");
+  copy.edit_config([](nlohmann::json& config) {
+    config["text_config"] = {{"quantization_config", config["quantization_config"]}};
+    config.erase("quantization_config");
+  });
+  EXPECT_TRUE(copy.open().is_quantized(k_proj + ".weight"));
+  copy.set("quant_method", "hqq");
+  EXPECT_THAT(message_of<UnsupportedError>([&] { copy.open(); }), HasSubstr("config.json: quantization_config"));
+}
+
 TEST(QuantizedFormat, OlderCheckpointsSayItElsewhere) {
   const QuantizedCopy copy("gptq");
   const AnyTensor weight = copy.open().tensor(k_proj + ".weight");

@@ -11,6 +11,7 @@
 #include <string_view>
 
 #include <weft/core/error.hpp>
+#include <weft/core/source.hpp>
 
 // What the fuzz targets have in common. A target may throw weft::Error and nothing else; a crash, a sanitizer's report,
 // another exception, a hang and memory past the limits of run.sh are what fuzzing looks for.
@@ -41,6 +42,11 @@ inline std::string_view text_of(const std::uint8_t* data, std::size_t size) {
   return {reinterpret_cast<const char*>(data), size};
 }
 
+/// The input as a file, where it is: the sanitizers see every byte that is read beyond it.
+inline weft::Source source_of(const std::uint8_t* data, std::size_t size) {
+  return weft::Source::memory("input", {reinterpret_cast<const std::byte*>(data), size});
+}
+
 /// Reads every byte, so that the sanitizers see where they are.
 inline void touch(std::span<const std::byte> bytes) {
   unsigned sum = 0;
@@ -58,14 +64,10 @@ int run(Action&& action) {
   return 0;
 }
 
-/// Takes every tensor of a file that Weights opens.
+/// Takes every tensor of a file.
 template <class Weights>
-int read_weights(std::string_view content) {
-  return run([&] {
-    const MemoryFile file(content);
-    const Weights weights(file.path());
-    for (const auto& entry : weights.entries()) run([&] { touch(weights.tensor(entry.name).bytes()); });
-  });
+void read_weights(const Weights& weights) {
+  for (const auto& entry : weights.entries()) run([&] { touch(weights.tensor(entry.name).bytes()); });
 }
 
 }  // namespace weft_fuzz

@@ -5,11 +5,9 @@
 #include "fuzz.hpp"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  const std::string_view content = weft_fuzz::text_of(data, size);
-  weft_fuzz::read_weights<weft::GgufFile>(content);
   return weft_fuzz::run([&] {
-    const weft_fuzz::MemoryFile memory(content);
-    const weft::GgufFile file(memory.path());
+    const weft::GgufFile file(weft_fuzz::source_of(data, size));
+    weft_fuzz::read_weights(file);
     weft_fuzz::run([&] {
       weft::gguf_config(file, [&](std::string_view name) {
         return file.contains(name) ? std::optional(file.tensor(name)) : std::nullopt;

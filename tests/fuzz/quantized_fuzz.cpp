@@ -28,14 +28,12 @@ constexpr const char* configs[] = {
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   return weft_fuzz::run([&] {
-    const weft_fuzz::MemoryFile content(weft_fuzz::text_of(data, size));
-    const auto file = std::make_shared<const weft::SafetensorsFile>(content.path());
+    const auto file = std::make_shared<const weft::SafetensorsFile>(weft_fuzz::source_of(data, size));
     for (const char* config : configs)
       weft_fuzz::run([&] {
         const weft::QuantizedWeights weights(weft::StoredTensors("input", {file}),
                                              weft::read_quantized_format(weft::parse_json(config, "config.json")));
-        for (const weft::WeightsEntry& entry : weights.entries())
-          weft_fuzz::run([&] { weft_fuzz::touch(weights.tensor(entry.name).bytes()); });
+        weft_fuzz::read_weights(weights);
       });
   });
 }

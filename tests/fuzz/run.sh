@@ -3,7 +3,8 @@
 #
 #   bash tests/fuzz/run.sh [SECONDS_EACH] [NAME ...]
 #
-# Without names all run, 60 seconds each. They begin with the files of tests/fixtures; inputs that reach other code are
+# Without names all run, 60 seconds each; 0 seconds: until something is found. RUNS=10000000 in the environment ends each
+# after as many inputs, MAX_LEN=4096 keeps them short, which makes them many. They begin with the files of tests/fixtures; inputs that reach other code are
 # kept under build/fuzz/corpus, what a target fails on under build/fuzz/found.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
@@ -21,14 +22,14 @@ cmake --build build/fuzz --parallel "$(nproc)" --target "${names[@]/#/weft_fuzz_
 # Folders of small files to begin with.
 seeds() {
   case $1 in
-    adapter) echo tests/fixtures/adapters/lora tests/fixtures/adapters/patterns ;;
+    adapter) echo tests/fixtures/adapters/* ;;
     config) echo tests/fixtures/models/llama-gqa tests/fixtures/models/llama3-rope tests/fixtures/layouts/meta ;;
     gguf) echo tests/fixtures/gguf ;;
     json) echo tests/fixtures/models/llama-sharded tests/fixtures/layouts/meta ;;
     pickle | pytorch) echo tests/fixtures/pytorch ;;
     quantized) echo tests/fixtures/quantized/* ;;
     safetensors) echo tests/fixtures/pytorch tests/fixtures/models/llama-sharded ;;
-    sentencepiece) echo tests/fixtures/tokenizers/* ;;
+    sentencepiece) echo tests/fixtures/tokenizers/* tests/fixtures/piece_vocabulary/* ;;
     tokenizer_json) echo tests/fixtures/tokenizer_json/* ;;
   esac
 }
@@ -40,6 +41,7 @@ for name in "${names[@]}"; do
   for folder in $(seeds "$name"); do [ ! -d "$folder" ] || folders+=("$folder"); done
   echo "== $name"
   # 64 MiB of any one allocation and 30 s of any one input are far more than the largest input explains.
-  "build/fuzz/tests/fuzz/weft_fuzz_$name" -max_total_time="$seconds" -max_len=65536 -malloc_limit_mb=64 -timeout=30 \
-    -print_final_stats=1 -artifact_prefix="build/fuzz/found/$name-" "build/fuzz/corpus/$name" "${folders[@]}"
+  "build/fuzz/tests/fuzz/weft_fuzz_$name" -max_total_time="$seconds" -runs="${RUNS:--1}" -max_len="${MAX_LEN:-65536}" \
+    -malloc_limit_mb=64 -timeout=30 -print_final_stats=1 -artifact_prefix="build/fuzz/found/$name-" \
+    "build/fuzz/corpus/$name" "${folders[@]}"
 done

@@ -3,5 +3,5 @@
 #include "fuzz.hpp"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  return weft_fuzz::read_weights<weft::SafetensorsFile>(weft_fuzz::text_of(data, size));
+  return weft_fuzz::run([&] { weft_fuzz::read_weights(weft::SafetensorsFile(weft_fuzz::source_of(data, size))); });
 }

@@ -13,10 +13,12 @@
 #include <sstream>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
 #include <weft/formats/gguf_writer.hpp>
+#include <weft/formats/pytorch.hpp>
 
 #include "encoder_fixtures.hpp"
 #include "fixtures.hpp"
@@ -78,6 +80,16 @@ TEST_P(LoadSources, ComputesWhatFilesDo) {
   }
 }
 
+TEST_P(LoadSources, ReadsPickles) {
+  const std::filesystem::path layouts = std::filesystem::path(WEFT_TESTS_DIR) / "fixtures" / "layouts";
+  const CausalLM file = load_causal_lm(layouts / "pickle", exact);
+  const std::vector<TokenId> prompt = some_ids(9, file.config().vocab);
+  for (const char* name : {"pickle", "pickle-sharded"}) {
+    const CausalLM model = load_causal_lm(Checkpoint::open(sources_of(layouts / name, GetParam())), exact);
+    EXPECT_TRUE(same_bits(observe(model, prompt), observe(file, prompt))) << name;
+  }
+}
+
 TEST_P(LoadSources, ReadsGguf) {
   const CausalLM file = load_causal_lm(gguf_fixture, exact);
   const Checkpoint checkpoint =
@@ -119,12 +131,15 @@ TEST_P(LoadSources, ServesAllKindsOfModels) {
 TEST_P(LoadSources, EndsAnywhere) {
   const std::string weights = read_file(fixture("llama-gqa") / "model.safetensors");
   const std::string gguf = read_file(gguf_fixture);
-  for (const std::string* whole : {&weights, &gguf})
+  const std::string pickle =
+      read_file(std::filesystem::path(WEFT_TESTS_DIR) / "fixtures" / "layouts" / "pickle" / "pytorch_model.bin");
+  for (const std::string* whole : {&weights, &gguf, &pickle})
     for (std::size_t size = 0; size < whole->size(); size += size < 300 ? 7 : 1 + whole->size() / 97) {
       const auto bytes = std::make_shared<const std::string>(whole->substr(0, size));
       const auto open = [&]() -> std::shared_ptr<const WeightsFile> {
         const Source source = GetParam()("cut", bytes);
         if (whole == &gguf) return std::make_shared<const GgufFile>(source);
+        if (whole == &pickle) return std::make_shared<const PytorchFile>(source);
         return std::make_shared<const SafetensorsFile>(source);
       };
       EXPECT_THAT(message_of<FormatError>(open), HasSubstr("cut: ")) << size;
@@ -137,6 +152,7 @@ TEST_P(LoadSources, EndsAnywhere) {
         const auto all = [](const WeightsFile& file) {
           for (const WeightsEntry& entry : file.entries()) static_cast<void>(file.tensor(entry.name));
         };
+        if (whole == &pickle) return all(PytorchFile(lying));
         whole == &gguf ? all(GgufFile(lying)) : all(SafetensorsFile(lying));
       };
       EXPECT_THAT(message_of<FormatError>(read_all), HasSubstr("bytes were read")) << size;
@@ -165,6 +181,46 @@ TEST(LoadSources, ReadsOfLargeGgufFilesWhatIsAskedFor) {
   const std::size_t header = read;
   EXPECT_EQ(file.tensor("b").size(), std::size_t{2} << 20);
   EXPECT_EQ(read, header + (std::size_t{8} << 20));
+}
+
+/// A file that another program shortens after it was opened is an error, and the host lives on. Only bytes that are in
+/// use from a mapping are beyond help: Source::read_file() maps nothing.
+TEST(LoadSources, FilesThatShrinkAreErrors) {
+  const TemporaryDirectory directory;
+  const auto shrunk = [&](const std::filesystem::path& from, const auto& open) {
+    const std::filesystem::path copy = directory.path() / from.filename();
+    std::filesystem::copy_file(from, copy, std::filesystem::copy_options::overwrite_existing);
+    const auto file = open(copy);
+    const std::string name = file->entries().back().name;
+    std::filesystem::resize_file(copy, std::filesystem::file_size(copy) / 2);
+    return message_of<FormatError>([&] {
+      for (const WeightsEntry& entry : file->entries()) static_cast<void>(file->tensor(entry.name));
+    });
+  };
+  const std::filesystem::path weights = fixture("llama-gqa") / "model.safetensors";
+  const std::filesystem::path pickle =
+      std::filesystem::path(WEFT_TESTS_DIR) / "fixtures/layouts/pickle/pytorch_model.bin";
+  const auto as = []<class File>(std::type_identity<File>, const std::filesystem::path& path) {
+    return std::make_shared<const File>(path);
+  };
+  const auto safetensors = [&](const auto& path) { return as(std::type_identity<SafetensorsFile>{}, path); };
+  const auto gguf = [&](const auto& path) { return as(std::type_identity<GgufFile>{}, path); };
+  const auto pytorch = [&](const auto& path) { return as(std::type_identity<PytorchFile>{}, path); };
+  for (const std::string& message : {shrunk(weights, safetensors), shrunk(gguf_fixture, gguf), shrunk(pickle, pytorch)})
+    EXPECT_THAT(message, HasSubstr("was shortened while it was open"));
+  const auto unmapped = [](const std::filesystem::path& path) {
+    return std::make_shared<const SafetensorsFile>(Source::read_file(path.string()));
+  };
+  EXPECT_THAT(shrunk(weights, unmapped), HasSubstr("bytes were read"));
+  EXPECT_THAT(message_of<FormatError>([&] { Source::read_file("/nonexistent"); }), HasSubstr("cannot be opened"));
+
+  // Between opening a checkpoint and loading a model of it.
+  const CheckpointCopy copy;
+  const Checkpoint checkpoint = Checkpoint::open(copy.path());
+  std::filesystem::resize_file(copy.path() / "model.safetensors", 5000);
+  for (const Load how : {Load::repack, Load::in_place})
+    EXPECT_THAT(message_of<FormatError>([&] { load_causal_lm(checkpoint, {.load = how, .threads = 1}); }),
+                HasSubstr("model.safetensors: the file was shortened"));
 }
 
 TEST(LoadSources, SaysWhatIsMissingOrUnknown) {

@@ -19,7 +19,12 @@ import torch
 import transformers
 from peft import LoraConfig, PeftModel, get_peft_model
 from safetensors.torch import load_file, save_file
-from transformers import AutoModelForCausalLM
+from transformers import (
+    AutoModelForCausalLM,
+    AutoModelForImageClassification,
+    AutoModelForSeq2SeqLM,
+    AutoModelForSequenceClassification,
+)
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent / "fixtures"
 MODELS, ADAPTERS = ROOT / "models", ROOT / "adapters"
@@ -111,6 +116,27 @@ MIXTURES = [
     [("dora", 0.8), ("lora", 1.5)],
     [("saved", 0.5), ("regex", 2.0), ("layers", 1.0)],
 ]
+
+
+# Adapters of models that are no decoders: what is merged into their checkpoints.
+MERGED = {
+    "bert": (
+        AutoModelForSequenceClassification,
+        "encoders/bert-sequences",
+        dict(target_modules=["query", "attention.output.dense"], task_type="SEQ_CLS", bias="lora_only"),
+    ),
+    "t5": (
+        AutoModelForSeq2SeqLM,
+        "seq2seq/t5",
+        dict(target_modules=["EncDecAttention.k", "EncDecAttention.v", "wo"], task_type="SEQ_2_SEQ_LM", use_dora=True),
+    ),
+    "bart": (
+        AutoModelForSeq2SeqLM,
+        "seq2seq/bart",
+        dict(target_modules=r".*(encoder_attn\.[kv]_proj|fc1)", task_type="SEQ_2_SEQ_LM", lora_bias=True, use_rslora=True),
+    ),
+    "vit": (AutoModelForImageClassification, "vision/vit", dict(target_modules=["projection"], r=3)),
+}
 
 
 def base_model(name):
@@ -259,6 +285,22 @@ def make_gguf(name):
     writer.close()
 
 
+def make_merged(name, seed):
+    """The tensors that merging changes, as PEFT merges them."""
+    kind, model, arguments = MERGED[name]
+    base = kind.from_pretrained(ROOT / model, dtype=torch.float32)
+    before = {key: tensor.clone() for key, tensor in base.state_dict().items()}
+    adapted = get_peft_model(base, LoraConfig(**(dict(r=4, lora_alpha=6) | arguments)))
+    train(adapted, adapted.peft_config["default"], torch.Generator().manual_seed(seed))
+    directory = ROOT / "merged" / name
+    save(adapted, directory, Variant(name, model, arguments))
+    reloaded = PeftModel.from_pretrained(kind.from_pretrained(ROOT / model, dtype=torch.float32), directory)
+    after = reloaded.eval().merge_and_unload().state_dict()
+    changed = {key: after[key].contiguous() for key in before if not torch.equal(before[key], after[key])}
+    reference_file(directory, changed, model=model, seed=seed)
+    print(f"{name:16} {sum(f.stat().st_size for f in directory.iterdir()) // 1000:4} kB  {len(changed)} tensors")
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("names", nargs="*", help="only these")
@@ -268,6 +310,9 @@ def main():
     for seed, variant in enumerate(VARIANTS):
         if variant.major == MAJOR and (not names or variant.name in names):
             make(variant, seed)
+    for seed, name in enumerate(MERGED, 100):
+        if MAJOR == 5 and (not names or name in names):
+            make_merged(name, seed)
     if MAJOR == 5 and not names:
         make_mixtures()
         make_gguf("lora")

@@ -49,15 +49,15 @@ inline AlignedBytes allocate_aligned(std::size_t bytes) {
   return AlignedBytes(memory);
 }
 
-/// A whole file mapped read-only. Bytes are read when they are touched; a file that another program shortens while it
-/// is mapped is outside what mapping can make safe.
+/// A whole file mapped read-only. Bytes are read when they are touched; where another program has shortened the file,
+/// the system answers the touch of bytes that are gone by SIGBUS, which ends the program. whole() tells beforehand.
 class MappedFile {
  public:
   MappedFile() = default;
 
   /// Throws FormatError naming the file where it cannot be opened, is no regular file, or is empty.
   explicit MappedFile(const std::string& path) {
-    const Descriptor file{::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)};
+    Descriptor file{::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)};
     if (file.number < 0) fail(path, "cannot be opened");
     struct stat status {};
     if (::fstat(file.number, &status) != 0) fail(path, "cannot be examined");
@@ -67,11 +67,15 @@ class MappedFile {
     void* memory = ::mmap(nullptr, size_, PROT_READ, MAP_PRIVATE, file.number, 0);
     if (memory == MAP_FAILED) fail(path, "cannot be mapped");
     data_ = static_cast<const std::byte*>(memory);
+    std::swap(file_.number, file.number);
   }
 
   MappedFile(MappedFile&& other) noexcept
-      : data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}
+      : file_(std::exchange(other.file_.number, -1)),
+        data_(std::exchange(other.data_, nullptr)),
+        size_(std::exchange(other.size_, 0)) {}
   MappedFile& operator=(MappedFile&& other) noexcept {
+    std::swap(file_.number, other.file_.number);
     std::swap(data_, other.data_);
     std::swap(size_, other.size_);
     return *this;
@@ -81,6 +85,11 @@ class MappedFile {
   }
 
   std::span<const std::byte> bytes() const noexcept { return {data_, size_}; }
+  /// Whether the file still has all bytes that it had when it was opened.
+  bool whole() const noexcept {
+    struct stat status {};
+    return !data_ || (::fstat(file_.number, &status) == 0 && static_cast<std::size_t>(status.st_size) >= size_);
+  }
 
   /// Lets go of the whole pages inside `part` of the file, which is not wanted soon; touching them reads them again.
   /// Bytes that lie elsewhere are left alone.
@@ -96,7 +105,12 @@ class MappedFile {
 
  private:
   struct Descriptor {
-    int number;
+    int number = -1;
+
+    Descriptor() = default;
+    explicit Descriptor(int opened) noexcept : number(opened) {}
+    Descriptor(const Descriptor&) = delete;
+    Descriptor& operator=(const Descriptor&) = delete;
     ~Descriptor() {
       if (number >= 0) ::close(number);
     }
@@ -111,6 +125,7 @@ class MappedFile {
   static const char* describe(const char* result, const char*) noexcept { return result; }
   static const char* describe(int, const char* text) noexcept { return text; }
 
+  Descriptor file_;
   const std::byte* data_ = nullptr;
   std::size_t size_ = 0;
 };

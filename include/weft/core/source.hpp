@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <fstream>
 #include <functional>
 #include <ios>
 #include <istream>
@@ -36,6 +37,13 @@ class Source {
     source.owner_ = mapped;
     source.mapped_ = std::move(mapped);
     return source;
+  }
+  /// A file that is read when its bytes are needed, never mapped: for files that other programs may shorten, which is
+  /// a FormatError then. Throws as MappedFile does.
+  static Source read_file(const std::string& path) {
+    auto file = std::make_shared<std::ifstream>(path, std::ios::binary);
+    const MappedFile checked(path);
+    return stream(path, std::move(file));
   }
   /// Bytes in memory, used in place. `owner` keeps them alive; null: the caller does, longer than everything that is
   /// made of them. `name` is what errors call it.
@@ -85,10 +93,12 @@ class Source {
   bool in_memory() const noexcept { return !reader_; }
 
   /// The bytes [offset, offset + count): in place where they are in memory, otherwise read into memory of their own,
-  /// 64-byte aligned. Throws FormatError beyond the end and where the source ends before its size, std::bad_alloc.
+  /// 64-byte aligned. Throws FormatError beyond the end and where the source ends before its size or a mapped file was
+  /// shortened since it was opened, std::bad_alloc. A mapped file must not be shortened as long as bytes are in use.
   Bytes bytes(std::size_t offset, std::size_t count) const {
     if (offset > size_ || count > size_ - offset)
       raise<FormatError>(name_, ": ", count, " bytes from byte ", offset, " on are beyond the end at byte ", size_);
+    check_whole();
     if (!reader_) return {memory_.subspan(offset, count), owner_};
     const std::shared_ptr<std::byte[]> memory = allocate_aligned(count);
     const std::lock_guard lock(reader_->mutex);
@@ -100,6 +110,12 @@ class Source {
       done += read;
     }
     return {{memory.get(), count}, memory};
+  }
+
+  /// Throws FormatError where a mapped file was shortened since it was opened: bytes that are gone cannot be touched.
+  void check_whole() const {
+    if (mapped_ && !mapped_->whole())
+      raise<FormatError>(name_, ": the file was shortened while it was open; it had ", size_, " bytes");
   }
 
   /// Lets go of the memory of bytes of a mapped file that are not wanted soon; touching them reads them again.

@@ -28,8 +28,9 @@ class QuantizedWeights;
 /// What opens is
 /// - a Hugging Face directory: config.json, generation_config.json (optional), and the weights in model.safetensors or
 ///   pytorch_model.bin, or in the shards that an index of either names; safetensors are preferred. Where config.json
-///   has a quantization_config, or there is the quantize_config.json of older GPTQ checkpoints, every quantised layer
-///   has the one tensor "<layer>.weight" of floats that its stored tensors stand for (QuantizedWeights);
+///   or its text_config has a quantization_config, or there is the quantize_config.json of older GPTQ checkpoints,
+///   every quantised layer has the one tensor "<layer>.weight" of floats that its stored tensors stand for
+///   (QuantizedWeights);
 /// - a directory of Meta's: params.json and consolidated.00.pth with the model-parallel parts that follow;
 ///   configuration and tensors appear under the names that transformers gives them (see meta_config);
 /// - a GGUF file, or the first of several that hold one model: config() and generation_config() are then made of its
@@ -41,9 +42,13 @@ class Checkpoint {
   static Checkpoint open(const std::filesystem::path& path);
 
   /// The same from sources in place of files: one GGUF file, whatever its name, or files that are named as in a Hugging
-  /// Face directory (config.json, generation_config.json, model.safetensors or shards and their index). Throws as
-  /// open() does, and UnsupportedError for files of other names and for a GGUF file that is one of several.
+  /// Face directory (config.json, generation_config.json, model.safetensors, pytorch_model.bin, or shards and their
+  /// index). Throws as open() does, and UnsupportedError for files of other names and for a GGUF file that is one of
+  /// several.
   static Checkpoint open(std::vector<Source> files);
+
+  /// The same checkpoint with the tensors of `file` in the place of those of the same names, and beside the others.
+  Checkpoint with(const std::shared_ptr<const WeightsFile>& file) const;
 
   /// The directory, or the file of a checkpoint that is one; empty where it was opened from sources.
   const std::filesystem::path& directory() const noexcept { return directory_; }
@@ -104,6 +109,8 @@ class Checkpoint {
   void add_file(
       const std::shared_ptr<const WeightsFile>& file,
       std::string (*name_of)(std::string_view) = [](std::string_view name) { return std::string(name); });
+  /// Leaves out the tensor of that name where there is one.
+  void remove(std::string_view name);
   void read_index(const Json& index);
   [[noreturn]] void no_weights() const;
 

@@ -61,6 +61,14 @@ WEFT_INLINE Checkpoint Checkpoint::open(std::vector<Source> files) {
   return checkpoint;
 }
 
+WEFT_INLINE Checkpoint Checkpoint::with(const std::shared_ptr<const WeightsFile>& file) const {
+  Checkpoint changed = *this;
+  for (const WeightsEntry& entry : file->entries()) changed.remove(entry.name);
+  changed.add_file(file);
+  changed.list_names();
+  return changed;
+}
+
 WEFT_INLINE std::optional<std::filesystem::path> Checkpoint::file(std::string_view name) const {
   if (directory_.empty()) return std::nullopt;
   std::filesystem::path path = directory_ / name;
@@ -96,14 +104,16 @@ WEFT_INLINE std::string Checkpoint::source_of(std::string_view name) const {
 }
 
 WEFT_INLINE void Checkpoint::list_names() {
+  names_.clear();
   for (const auto& [name, place] : places_) names_.push_back(name);
 }
 
 WEFT_INLINE void Checkpoint::check_source_names() const {
-  constexpr std::array<std::string_view, 4> known{"config.json", "generation_config.json", "quantize_config.json",
-                                                  "model.safetensors.index.json"};
+  constexpr std::array<std::string_view, 5> known{"config.json", "generation_config.json", "quantize_config.json",
+                                                  "model.safetensors.index.json", "pytorch_model.bin.index.json"};
+  const auto weights = [](std::string_view name) { return name.ends_with(".safetensors") || name.ends_with(".bin"); };
   for (const Source& source : sources_)
-    if (std::find(known.begin(), known.end(), source.name()) == known.end() && !source.name().ends_with(".safetensors"))
+    if (std::find(known.begin(), known.end(), source.name()) == known.end() && !weights(source.name()))
       raise<UnsupportedError>(source.name(),
                               ": neither a GGUF file nor, by its name, one of a Hugging Face directory"
                               " that is read from sources");
@@ -152,11 +162,12 @@ WEFT_INLINE std::optional<Json> Checkpoint::read_json(std::string_view name) con
 }
 
 WEFT_INLINE std::shared_ptr<const WeightsFile> Checkpoint::open_weights(std::string_view name) const {
-  if (const Source* source = find_source(name)) return std::make_shared<const SafetensorsFile>(*source);
   const auto path = file(name);
-  if (!path) return nullptr;
-  if (path->extension() == ".safetensors") return std::make_shared<const SafetensorsFile>(*path);
-  return std::make_shared<const PytorchFile>(*path);
+  const Source* given = find_source(name);
+  if (!path && !given) return nullptr;
+  Source source = given ? *given : Source::file(path->string());
+  if (name.ends_with(".safetensors")) return std::make_shared<const SafetensorsFile>(std::move(source));
+  return std::make_shared<const PytorchFile>(std::move(source));
 }
 
 WEFT_INLINE void Checkpoint::read_hugging_face() {
@@ -180,7 +191,14 @@ WEFT_INLINE void Checkpoint::read_weights() {
 
 WEFT_INLINE void Checkpoint::read_quantized() {
   Json description;
-  if (const Json* own = config_.given("quantization_config"); own && !(own->is_object() && own->empty())) {
+  const auto stated = [](const Json& config) {
+    const Json* found = config.given("quantization_config");
+    return found && !(found->is_object() && found->empty()) ? found : nullptr;
+  };
+  const Json* own = stated(config_);
+  // What a part of it says counts where the whole says nothing.
+  if (const Json* text = config_.given("text_config"); !own && text && text->is_object()) own = stated(*text);
+  if (own) {
     description = *own;
   } else if (const auto older = read_json("quantize_config.json")) {
     description = *older;
@@ -193,12 +211,15 @@ WEFT_INLINE void Checkpoint::read_quantized() {
   files.erase(std::unique(files.begin(), files.end()), files.end());
   quantized_ = std::make_shared<const QuantizedWeights>(StoredTensors(location(), std::move(files)),
                                                         read_quantized_format(description));
-  for (const std::string& name : quantized_->replaced()) {
-    const auto found = places_.find(name);
-    bytes_ -= found->second.file->find(found->second.name)->bytes;
-    places_.erase(found);
-  }
+  for (const std::string& name : quantized_->replaced()) remove(name);
   add_file(quantized_);
+}
+
+WEFT_INLINE void Checkpoint::remove(std::string_view name) {
+  const auto found = places_.find(name);
+  if (found == places_.end()) return;
+  bytes_ -= found->second.file->find(found->second.name)->bytes;
+  places_.erase(found);
 }
 
 WEFT_INLINE void Checkpoint::read_meta(const std::filesystem::path& params_file) {

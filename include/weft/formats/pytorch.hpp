@@ -18,8 +18,8 @@
 #include <weft/core/any_tensor.hpp>
 #include <weft/core/dtype.hpp>
 #include <weft/core/error.hpp>
-#include <weft/core/memory.hpp>
 #include <weft/core/shape.hpp>
+#include <weft/core/source.hpp>
 #include <weft/formats/pickle.hpp>
 #include <weft/formats/weights_file.hpp>
 #include <weft/formats/zip.hpp>
@@ -37,7 +37,7 @@ struct PytorchType {
 inline constexpr std::array<PytorchType, 11> pytorch_types{{{"FloatStorage", 4, DType::f32},
                                                             {"HalfStorage", 2, DType::f16},
                                                             {"BFloat16Storage", 2, DType::bf16},
-                                                            {"DoubleStorage", 8, std::nullopt},
+                                                            {"DoubleStorage", 8, DType::f64},
                                                             {"LongStorage", 8, DType::i64},
                                                             {"IntStorage", 4, DType::i32},
                                                             {"ShortStorage", 2, std::nullopt},
@@ -80,14 +80,16 @@ inline void copy_strided(const std::byte* from, std::span<const std::size_t> ext
 }  // namespace detail
 
 /// A checkpoint that PyTorch's torch.save wrote (1.6 and later): a ZIP archive with a pickle, data.pkl, and one file
-/// for every storage. It is mapped; contiguous tensors are used in place, others are copied. Nothing in it is run.
+/// for every storage. A path is mapped and memory is used in place, other sources are read as a whole; contiguous
+/// tensors are used where they are, others are copied. Nothing in it is run.
 ///
 /// The tensors are those of the dict that was saved, or of the dict that it holds as "state_dict" or "model"; numbers
 /// and texts among them are passed over. Opening throws FormatError for whatever is malformed, what ZipArchive and
 /// Pickle throw, and UnsupportedError for the format of older versions, for big-endian files and for other objects.
 class PytorchFile final : public WeightsFile {
  public:
-  explicit PytorchFile(const std::filesystem::path& path) : WeightsFile(path), archive_(open(path)) {
+  explicit PytorchFile(const std::filesystem::path& path) : PytorchFile(Source::file(path.string())) {}
+  explicit PytorchFile(Source source) : WeightsFile(source.name()), archive_(open(std::move(source))) {
     const ZipEntry& data = find_pickle();
     check_byte_order();
     const Pickle pickle(archive_.text(data), this->path(), data.offset);
@@ -102,20 +104,15 @@ class PytorchFile final : public WeightsFile {
     const Shape shape{std::span<const std::size_t>(entry.extents)};
     const auto view = views_.find(name);
     const std::span<const std::byte> bytes =
-        archive_.file()->bytes().subspan(entry.offset, view == views_.end() ? entry.bytes : view->second.span);
+        archive_.bytes().span.subspan(entry.offset, view == views_.end() ? entry.bytes : view->second.span);
     if (*type.dtype == DType::boolean) detail::check_booleans(path(), entry, bytes);
-    if (view == views_.end() && entry.offset % type.bytes == 0)
-      return AnyTensor(*type.dtype, shape, bytes, archive_.file());
+    if (view == views_.end()) return detail::tensor_in({bytes, archive_.bytes().owner}, *type.dtype, shape, type.bytes);
     return AnyTensor::make(*type.dtype, shape, [&](std::span<std::byte> out) {
-      if (view == views_.end()) {
-        std::copy(bytes.begin(), bytes.end(), out.begin());
-      } else {
-        detail::copy_strided(bytes.data(), entry.extents, view->second.strides, type.bytes, out);
-      }
+      detail::copy_strided(bytes.data(), entry.extents, view->second.strides, type.bytes, out);
     });
   }
 
-  void release(const AnyTensor& tensor) const noexcept override { archive_.file()->release(tensor.bytes()); }
+  void release(const AnyTensor& tensor) const noexcept override { archive_.release(tensor.bytes()); }
 
  private:
   static constexpr std::size_t max_key = 64;
@@ -127,15 +124,14 @@ class PytorchFile final : public WeightsFile {
   };
 
   /// Older versions begin their files with the pickle of a number.
-  static ZipArchive open(const std::filesystem::path& path) {
+  static ZipArchive open(Source source) {
     constexpr std::string_view before_1_6("\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19", 14);
-    const MappedFile file(path.string());
-    const std::string_view text(reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size());
-    if (text.starts_with(before_1_6))
-      raise<UnsupportedError>(path.string(),
+    const Source::Bytes begin = source.bytes(0, std::min(source.size(), before_1_6.size()));
+    if (std::string_view(reinterpret_cast<const char*>(begin.span.data()), begin.span.size()) == before_1_6)
+      raise<UnsupportedError>(source.name(),
                               ": byte 0: saved by PyTorch before 1.6 (or with _use_new_zipfile_serialization=False); "
                               "expected a ZIP archive as later versions save");
-    return ZipArchive(path);
+    return ZipArchive(std::move(source));
   }
 
   const ZipEntry& find_pickle() {
@@ -230,9 +226,9 @@ class PytorchFile final : public WeightsFile {
       raise<FormatError>(where(), ": shape ", shape, " with strides ",
                          to_string(std::span<const std::size_t>(tensor.strides)), " takes ", reach, " elements from ",
                          tensor.offset, " on, its storage has ", storage.elements);
-    if (bytes > archive_.file()->bytes().size())
+    if (bytes > archive_.bytes().span.size())
       raise<FormatError>(where(), ": shape ", shape, " repeats its elements to ", bytes, " bytes, the file has ",
-                         archive_.file()->bytes().size());
+                         archive_.bytes().span.size());
     if (!detail::is_contiguous(tensor.extents, tensor.strides))
       views_.emplace(name, View{.strides = std::move(tensor.strides), .span = reach * type.bytes});
     return {.name = std::string(name),

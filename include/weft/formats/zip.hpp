@@ -6,14 +6,14 @@
 #include <cstdint>
 #include <cstring>
 #include <filesystem>
-#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include <weft/core/error.hpp>
-#include <weft/core/memory.hpp>
+#include <weft/core/source.hpp>
 #include <weft/formats/utf8.hpp>
 
 namespace weft::inline v0 {
@@ -27,8 +27,8 @@ struct ZipEntry {
   std::size_t bytes = 0;
 };
 
-/// A ZIP archive whose entries are stored without compression (PKWARE APPNOTE.TXT 6.3.10, ZIP64 included), mapped and
-/// used in place: what PyTorch saves checkpoints in.
+/// A ZIP archive whose entries are stored without compression (PKWARE APPNOTE.TXT 6.3.10, ZIP64 included): what PyTorch
+/// saves checkpoints in. A path is mapped and memory is used in place, other sources are read as a whole.
 ///
 /// Opening checks the central directory against the local headers: FormatError names the file, the entry, the byte,
 /// what was found and what was expected. Entries may not overlap, leave the file or share a name; the directory must
@@ -36,8 +36,9 @@ struct ZipEntry {
 /// encrypted entries, archives in several parts and archive comments. Checksums are not computed.
 class ZipArchive {
  public:
-  explicit ZipArchive(const std::filesystem::path& path)
-      : path_(path.string()), file_(std::make_shared<const MappedFile>(path_)) {
+  explicit ZipArchive(const std::filesystem::path& path) : ZipArchive(Source::file(path.string())) {}
+  explicit ZipArchive(Source source)
+      : path_(source.name()), source_(std::move(source)), bytes_(source_.bytes(0, source_.size())) {
     read_directory(find_directory());
     check_layout();
     std::sort(entries_.begin(), entries_.end(), [](const auto& a, const auto& b) { return a.name < b.name; });
@@ -47,8 +48,11 @@ class ZipArchive {
   }
 
   const std::string& path() const noexcept { return path_; }
-  /// The whole archive, which keeps everything in it alive.
-  const std::shared_ptr<const MappedFile>& file() const noexcept { return file_; }
+  /// The whole archive, and what keeps everything in it alive. Throws FormatError where a mapped file was shortened.
+  const Source::Bytes& bytes() const {
+    source_.check_whole();
+    return bytes_;
+  }
   /// The entries in the order of their names.
   std::span<const ZipEntry> entries() const noexcept { return entries_; }
   /// The entry of that name, or null.
@@ -58,11 +62,14 @@ class ZipArchive {
     return found != entries_.end() && found->name == name ? &*found : nullptr;
   }
   std::span<const std::byte> content(const ZipEntry& entry) const noexcept {
-    return file_->bytes().subspan(entry.offset, entry.bytes);
+    return bytes_.span.subspan(entry.offset, entry.bytes);
   }
   std::string_view text(const ZipEntry& entry) const noexcept {
     return {reinterpret_cast<const char*>(content(entry).data()), entry.bytes};
   }
+
+  /// Lets go of the memory of a part of the archive that is not wanted soon; touching it reads it again.
+  void release(std::span<const std::byte> part) const noexcept { source_.release(part); }
 
  private:
   // Signatures of the records, and their sizes without what varies.
@@ -99,11 +106,11 @@ class ZipArchive {
   template <class T>
   T read(std::size_t offset) const noexcept {
     T value{};
-    std::memcpy(&value, file_->bytes().data() + offset, sizeof value);
+    std::memcpy(&value, bytes_.span.data() + offset, sizeof value);
     return value;
   }
   std::string_view read_text(std::size_t offset, std::size_t bytes) const noexcept {
-    return {reinterpret_cast<const char*>(file_->bytes().data()) + offset, bytes};
+    return {reinterpret_cast<const char*>(bytes_.span.data()) + offset, bytes};
   }
   /// Whether a record of that signature and size lies before `end`.
   bool is_record(std::size_t offset, std::size_t bytes, std::uint32_t signature, std::size_t end) const noexcept {
@@ -117,7 +124,7 @@ class ZipArchive {
 
   /// The end records: the plain one is the end of the file, and the ZIP64 ones before it win where they are.
   Directory find_directory() const {
-    const std::size_t size = file_->bytes().size();
+    const std::size_t size = bytes_.span.size();
     if (size < end_bytes || read<std::uint32_t>(size - end_bytes) != end_signature)
       raise<FormatError>(path_, ": not a ZIP archive, or truncated: byte ", size < end_bytes ? 0 : size - end_bytes,
                          ": expected the end of a central directory");
@@ -265,7 +272,8 @@ class ZipArchive {
   }
 
   std::string path_;
-  std::shared_ptr<const MappedFile> file_;
+  Source source_;
+  Source::Bytes bytes_;
   std::vector<ZipEntry> entries_;
   std::vector<std::size_t> begins_;  // of the local headers, in the order of the directory
 };

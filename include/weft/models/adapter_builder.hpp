@@ -15,8 +15,9 @@
 #include <weft/formats/weights_file.hpp>
 #include <weft/models/adapter.hpp>
 #include <weft/models/arch/decoder_tensors.hpp>
-#include <weft/models/low_rank_panels.hpp>
+#include <weft/models/merged_matrix.hpp>
 #include <weft/models/paired_rows.hpp>
+#include <weft/models/peft_tensors.hpp>
 #include <weft/models/weight_loader.hpp>
 #include <weft/ops/quantize.hpp>
 #include <weft/quant/quantize.hpp>
@@ -31,12 +32,6 @@ class AdapterBuilder {
     const DecoderRow* row;
     TensorIndex index;
   };
-  /// One low-rank change as it is stored.
-  struct LowRank {
-    std::optional<AnyTensor> a{}, b{}, bias{}, magnitude{};
-    bool table = false;  // of rows that are looked up: a is (rank, vocab), in GGUF files (vocab, rank)
-  };
-
   AdapterBuilder(const CausalLM& model, const WeightsFile& file, bool gguf, bool neighbours)
       : parts_{.model = model, .source = file.path()}, file_(file), gguf_(gguf) {
     const DecoderArchitecture* architecture = model.parts().architecture;
@@ -58,7 +53,7 @@ class AdapterBuilder {
     return found == places_.end() ? std::string_view() : std::string_view(found->first);
   }
 
-  void add_low_rank(std::string_view tensor, const LowRank& stored, std::size_t rank, float scale) {
+  void add_low_rank(std::string_view tensor, const StoredLowRank& stored, std::size_t rank, float scale) {
     const auto missing = [&](const char* what) {
       raise<FormatError>(file_.path(), ": there is no ", what, " for ", tensor);
     };
@@ -90,8 +85,8 @@ class AdapterBuilder {
       matrix.a = a;
       matrix.b = to_panels(part(*stored.b), ctx);
       matrix.scale = scale;
-      if (stored.bias) matrix.bias = as_vector(part(*stored.bias));
-      if (stored.magnitude) matrix.magnitude.length = as_vector(part(stored.magnitude->reshaped(Shape{out})));
+      if (stored.bias) matrix.bias = float_copy(part(*stored.bias));
+      if (stored.magnitude) matrix.magnitude.length = float_copy(part(stored.magnitude->reshaped(Shape{out})));
       matrix.bias_slot = bias_slot_of(tensor, place);
     }
   }
@@ -106,7 +101,7 @@ class AdapterBuilder {
       if (!row.matrix()) {
         expect(stored, Shape{rows}, name, "replacing");
         parts_.vectors.push_back(
-            {std::get<DecoderRow::Vector>(row.slot), place.index, as_vector(part_of(row, stored))});
+            {std::get<DecoderRow::Vector>(row.slot), place.index, float_copy(part_of(row, stored))});
         continue;
       }
       const std::size_t columns = row.columns(config());
@@ -118,7 +113,10 @@ class AdapterBuilder {
 
   Adapter build() {
     for (Adapter::Matrix& matrix : parts_.matrices)
-      if (!matrix.magnitude.length.empty()) measure(matrix);
+      if (!matrix.magnitude.length.empty())
+        measure_magnitude(
+            matrix.replaced ? matrix.replaced : weight_at(parts_.model.weights(), matrix.slot, matrix.index), matrix,
+            context());
     return Adapter(std::move(parts_));
   }
 
@@ -163,12 +161,6 @@ class AdapterBuilder {
     return pairing_ && rotates ? paired_rows(part, config().head_dim, *pairing_) : part;
   }
 
-  static Tensor<float, 1> as_vector(const AnyTensor& stored) {
-    auto vector = Tensor<float, 1>::uninitialised({stored.size()});
-    dequantize_row(stored.dtype(), stored.bytes().data(), stored.size(), vector.data());
-    return vector;
-  }
-
   Adapter::Matrix& matrix_at(const Place& place) {
     const auto slot = std::get<DecoderRow::Matrix>(place.row->slot);
     const AnyTensor* weight = &weight_at(parts_.model.weights(), slot, place.index);
@@ -193,28 +185,6 @@ class AdapterBuilder {
       if (fits(other) && tensor_name(gguf_ ? other.row->gguf : other.row->name, other.index) == name)
         return slot_of(other);
     return nullptr;
-  }
-
-  /// What the lengths of the rows of W + scale * BA, of a table of its columns, are made of.
-  void measure(Adapter::Matrix& matrix) const {
-    Adapter::Magnitude& m = matrix.magnitude;
-    for (std::vector<double>* sums : {&m.weight, &m.product, &m.change}) sums->assign(m.length.size(), 0.0);
-    const AnyTensor& weight =
-        matrix.replaced ? matrix.replaced : weight_at(parts_.model.weights(), matrix.slot, matrix.index);
-    const auto add = [&](std::size_t to, float w, float c) {
-      m.weight[to] += static_cast<double>(w) * static_cast<double>(w);
-      m.product[to] += static_cast<double>(w) * static_cast<double>(c);
-      m.change[to] += static_cast<double>(c) * static_cast<double>(c);
-    };
-    // The columns of a table are summed up by one thread, from the first row to the last.
-    cpu::Context ctx = context();
-    if (matrix.table) ctx.executor = nullptr;
-    for_each_low_rank_panel(weight, matrix, ctx,
-                            [&](std::size_t begin, TensorView<float, 2> rows, TensorView<float, 2> added) {
-                              for (std::size_t r = 0; r < rows.extent(0); ++r)
-                                for (std::size_t i = 0; i < rows.extent(1); ++i)
-                                  add(matrix.table ? i : begin + r, rows(r, i), added(r, i));
-                            });
   }
 
   Adapter::Parts parts_;

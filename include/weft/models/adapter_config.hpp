@@ -34,6 +34,8 @@ class LoraConfig {
   explicit LoraConfig(const Json& json);
 
   bool dora() const noexcept { return dora_; }
+  /// Whether the base model stores its matrices as (inputs, outputs), which its family says too.
+  bool fan_in_fan_out() const noexcept { return fan_in_fan_out_; }
   /// Whether the second matrices have biases.
   bool lora_bias() const noexcept { return lora_bias_; }
   AdapterBias bias() const noexcept { return bias_; }
@@ -157,6 +159,7 @@ class LoraConfig {
   float alpha_ = 0.f;
   bool rslora_ = false;
   bool dora_ = false;
+  bool fan_in_fan_out_ = false;
   bool lora_bias_ = false;
   AdapterBias bias_ = AdapterBias::none;
   bool all_linear_ = false;
@@ -171,14 +174,12 @@ class LoraConfig {
 
 namespace detail {
 
-/// Keys that say how the adapter was trained or where it came from. fan_in_fan_out says how the base model stores its
-/// matrices, which its family says already.
+/// Keys that say how the adapter was trained or where it came from.
 inline constexpr auto lora_ignored_keys = std::to_array<std::string_view>({
     "auto_mapping",
     "base_model_name_or_path",
     "corda_config",
     "eva_config",
-    "fan_in_fan_out",
     "inference_mode",
     "loftq_config",
     "lora_dropout",
@@ -204,6 +205,7 @@ inline LoraConfig::LoraConfig(const Json& json) {
   alpha_ = config.number("lora_alpha");
   rslora_ = config.flag_or("use_rslora", false);
   dora_ = config.flag_or("use_dora", false);
+  fan_in_fan_out_ = config.flag_or("fan_in_fan_out", false);
   lora_bias_ = config.flag_or("lora_bias", false);
   if (dora_ && lora_bias_) raise<ConfigError>(json.location(), ": use_dora and lora_bias exclude each other");
   const std::string_view bias = config.text_or("bias", "none");

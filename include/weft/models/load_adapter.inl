@@ -20,8 +20,7 @@ namespace weft::inline v0 {
 namespace detail {
 
 /// Reads an adapter in a GGUF file (llama.cpp, convert_lora_to_gguf.py).
-inline Adapter read_gguf_adapter(const CausalLM& model, const std::filesystem::path& path) {
-  const GgufFile file(path);
+inline Adapter read_gguf_adapter(const CausalLM& model, const GgufFile& file) {
   const auto require = [&](std::string_view key, std::string_view expected) {
     const GgufValue& value = file.value(key);
     if (value.as_string() != expected)
@@ -44,7 +43,7 @@ inline Adapter read_gguf_adapter(const CausalLM& model, const std::filesystem::p
                               "result");
   const auto alpha = static_cast<float>(file.value("adapter.lora.alpha").as_double());
   AdapterBuilder builder(model, file, true, name == "llama");
-  std::map<std::string, AdapterBuilder::LowRank> low_rank;
+  std::map<std::string, StoredLowRank> low_rank;
   for (const WeightsEntry& entry : file.entries()) {
     const std::string_view stored = entry.name;
     const bool a = stored.ends_with(".lora_a"), b = stored.ends_with(".lora_b");
@@ -54,7 +53,7 @@ inline Adapter read_gguf_adapter(const CausalLM& model, const std::filesystem::p
       builder.replace(full, file.tensor(stored));
       continue;
     }
-    AdapterBuilder::LowRank& change = low_rank[std::string(full)];
+    StoredLowRank& change = low_rank[std::string(full)];
     (a ? change.a : change.b) = file.tensor(stored);
     const DecoderRow& row = *builder.places().find(full)->second[0].row;
     change.table = row.lookup;
@@ -74,7 +73,7 @@ WEFT_INLINE Adapter load_adapter(const CausalLM& model, const std::filesystem::p
   if (std::filesystem::is_directory(path, ignored)) return detail::PeftAdapterReader(model, path).read();
   if (!std::filesystem::exists(path, ignored))
     raise<FormatError>(path.string(), ": there is no such file or directory");
-  if (is_gguf_file(path)) return detail::read_gguf_adapter(model, path);
+  if (is_gguf_file(path)) return detail::read_gguf_adapter(model, GgufFile(path));
   raise<UnsupportedError>(path.string(), ": neither the directory of an adapter nor a GGUF file");
 }
 

@@ -2,50 +2,21 @@
 
 #include <cmath>
 #include <cstddef>
-#include <cstring>
-#include <span>
+#include <filesystem>
+#include <memory>
 #include <utility>
-#include <vector>
 
 #include <weft/core/error.hpp>
+#include <weft/formats/json.hpp>
+#include <weft/models/adapted_weights.hpp>
 #include <weft/models/adapter.hpp>
-#include <weft/models/low_rank_panels.hpp>
-#include <weft/quant/quantize.hpp>
+#include <weft/models/adapter_config.hpp>
+#include <weft/models/merged_matrix.hpp>
+#include <weft/models/peft_tensors.hpp>
 
 namespace weft::inline v0 {
 
 namespace detail {
-
-/// gain * (weight + scale * BA) in the type and layout of `weight`; gain: of its rows, of a table of its columns, or
-/// none.
-inline AnyTensor merged_matrix(const AnyTensor& weight, const Adapter::Matrix& change, float scale,
-                               const cpu::Context& ctx) {
-  const Tensor<float, 1> gain = change.magnitude.length.empty() ? Tensor<float, 1>() : change.magnitude.gain(scale);
-  const std::size_t k = weight.extent(1);
-  const std::size_t row_bytes = bytes_of(weight.dtype(), k);
-  const std::size_t panel_bytes = (row_bytes + 3) / 4 * 4 * panel_rows;
-  return AnyTensor::make(
-      weight.dtype(), weight.shape(),
-      [&](std::span<std::byte> bytes) {
-        for_each_low_rank_panel(
-            weight, change, ctx, [&](std::size_t begin, TensorView<float, 2> rows, TensorView<float, 2> added) {
-              std::vector<std::byte> encoded(panel_rows * row_bytes);
-              const bool in_rows = weight.layout() == Layout::rows;
-              std::byte* to = in_rows ? bytes.data() + begin * row_bytes : encoded.data();
-              for (std::size_t r = 0; r < rows.extent(0); ++r) {
-                for (std::size_t i = 0; i < k; ++i) {
-                  const float factor = gain.empty() ? 1.f : gain(change.table ? i : begin + r);
-                  rows(r, i) = factor * (rows(r, i) + scale * added(r, i));
-                }
-                quantize_row(weight.dtype(), &rows(r, 0), k, to + r * row_bytes);
-              }
-              if (!in_rows)
-                interleave_panel(*ctx.kernels, weight.dtype(), k, to, rows.extent(0),
-                                 reinterpret_cast<std::uint32_t*>(bytes.data() + begin / panel_rows * panel_bytes));
-            });
-      },
-      weight.layout());
-}
 
 /// The biases of a product after those of its second low-rank matrix, scaled.
 inline void merge_bias(const Adapter& adapter, const Adapter::Matrix& change, float scale, DecoderWeights& weights) {
@@ -95,6 +66,13 @@ WEFT_INLINE CausalLM unmerge(const CausalLM& model, const Adapter& adapter, floa
     raise<UnsupportedError>("unmerge: ", adapter.source(),
                             " replaces weights or scales them by magnitudes, which merging does not keep");
   return merge(model, adapter, -scale);
+}
+
+WEFT_INLINE Checkpoint merge(const Checkpoint& checkpoint, const std::filesystem::path& adapter, float scale) {
+  if (!std::isfinite(scale)) raise<ConfigError>("merge: the scale of ", adapter.string(), " is not a number");
+  LoraConfig config(parse_json_file((adapter / "adapter_config.json").string()));
+  return checkpoint.with(std::make_shared<const detail::AdaptedWeights>(checkpoint, std::move(config),
+                                                                        detail::open_peft_weights(adapter), scale));
 }
 
 }  // namespace weft::inline v0

@@ -55,6 +55,15 @@ inline AnyTensor transposed_copy(const AnyTensor& matrix) {
   });
 }
 
+/// Numbers of double precision as floats, a copy.
+inline AnyTensor narrowed(const AnyTensor& doubles) {
+  return AnyTensor::make(DType::f32, doubles.shape(), [&](std::span<std::byte> to) {
+    const std::span<const double> from = doubles.elements<double>();
+    std::transform(from.begin(), from.end(), reinterpret_cast<float*>(to.data()),
+                   [](double value) { return static_cast<float>(value); });
+  });
+}
+
 /// What GGUF files hold of rotary embeddings, which is part of the configuration, and of T5 that it does not use.
 inline constexpr auto gguf_ignored_names =
     std::to_array<std::string_view>({"rope_freqs.weight", "rope_factors_long.weight", "rope_factors_short.weight",
@@ -68,8 +77,9 @@ struct WeightBytes {
 
 /// Fills the weights of a model from a checkpoint by the tensor table of its architecture. `A` is an Architecture<...>.
 ///
-/// load() throws FormatError for tensors that are missing, too many or of a type that is no weight, ConfigError for
-/// another shape than config.json says, Cancelled, and what options.progress throws.
+/// Numbers of double precision are rounded to float. load() throws FormatError for tensors that are missing, too many
+/// or of a type that is no weight, ConfigError for another shape than config.json says, Cancelled, and what
+/// options.progress throws.
 template <class A>
 class WeightLoader {
  public:
@@ -148,6 +158,7 @@ class WeightLoader {
         raise<FormatError>(checkpoint_.location(), ": the tensor ", expected.back(), " is missing");
     });
     std::sort(expected.begin(), expected.end());
+    expected.erase(std::unique(expected.begin(), expected.end()), expected.end());
     total_ = checkpoint_.bytes();
     for (const std::string& tensor : checkpoint_.tensor_names()) {
       if (std::binary_search(expected.begin(), expected.end(), tensor)) continue;
@@ -160,6 +171,8 @@ class WeightLoader {
                            gguf_ ? "metadata" : "config.json", " has no such tensor");
       total_ -= checkpoint_.tensor(tensor).bytes().size();
     }
+    for (const std::string& tensor : expected)
+      if (const WeightsEntry& entry = checkpoint_.entry(tensor); entry.dtype == DType::f64) total_ -= entry.bytes / 2;
   }
 
   /// AutoGPTQ's layers have a bias, of zeros where the model has none.
@@ -204,16 +217,18 @@ class WeightLoader {
       raise<ConfigError>(checkpoint_.source_of(tensor), " has shape ", to_string(stored.shape()), ", ",
                          std::filesystem::path(checkpoint_.config().source()).filename().string(), " says ",
                          to_string(expected));
+    const bool wide = stored.dtype() == DType::f64;
     const bool plain = stored.dtype() == DType::f32 || stored.dtype() == DType::f16 || stored.dtype() == DType::bf16;
-    if (!plain && !(row.matrix() && is_block_format(stored.dtype())))
+    if (!plain && !wide && !(row.matrix() && is_block_format(stored.dtype())))
       raise<FormatError>(checkpoint_.source_of(tensor), " has element type ", name(stored.dtype()),
-                         ", expected f32, f16 or bf16", gguf_ && row.matrix() ? " or a block format" : "");
+                         ", expected f32, f16, bf16 or f64", gguf_ && row.matrix() ? " or a block format" : "");
     if (stacked) stored = stored.rows(index[1], index[1] + 1);
     if (stored.shape() != shape) stored = stored.reshaped(shape);
     const AnyTensor mapped = stored;
+    if (wide) stored = narrowed(stored);
     if (transposed(row, tensor)) stored = transposed_copy(stored);
     if (row.part.stored) stored = rows_of_groups(stored, groups(row), part_begin(row), row.rows(config_));
-    if (transposed(row, tensor) || groups(row) > 1) checkpoint_.release(tensor, mapped);
+    if (wide || transposed(row, tensor) || groups(row) > 1) checkpoint_.release(tensor, mapped);
     if (options_.preload) touch_pages(stored.bytes());
     return stored;
   }
@@ -251,10 +266,12 @@ class WeightLoader {
     const WeightsEntry& entry = checkpoint_.entry(tensor);
     if (!entry.dtype)
       raise<UnsupportedError>(checkpoint_.source_of(tensor), ": element type ", entry.type, " is not supported");
-    const Form form = form_of(row, *entry.dtype);
-    const bool copied = transposed(row, tensor) || groups(row) > 1 || checkpoint_.is_quantized(tensor);
+    const DType stored = *entry.dtype == DType::f64 ? DType::f32 : *entry.dtype;
+    const Form form = form_of(row, stored);
+    const bool copied =
+        stored != *entry.dtype || transposed(row, tensor) || groups(row) > 1 || checkpoint_.is_quantized(tensor);
     const Shape shape{rows, row.columns(config_)};
-    if (form != Form{*entry.dtype, Layout::rows} || copied) {
+    if (form != Form{stored, Layout::rows} || copied) {
       bytes.allocated += form.layout == Layout::rows ? bytes_of(form.dtype, shape) : panel_bytes_of(form.dtype, shape);
     } else if (!row.repeated) {
       bytes.in_place += bytes_of(form.dtype, shape);

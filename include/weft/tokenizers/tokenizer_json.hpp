@@ -215,8 +215,7 @@ inline void check_added_ids(const TokenizerParts& parts, std::string_view source
 /// add_eos_token (which replace the file's own template, as in transformers 5). `truncation` and `padding` of the file
 /// are not applied: TokenizeOptions asks for them. Throws FormatError naming file and key for what is malformed,
 /// UnsupportedError for a component that is not built.
-inline TokenizerParts read_tokenizer_json(const std::filesystem::path& file, const TokenizerConfig& config) {
-  const Json json = parse_json_file(file.string());
+inline TokenizerParts read_tokenizer_json(const Json& json, const TokenizerConfig& config) {
   if (json.as_object().get_or("version", "1.0") != "1.0")
     raise<UnsupportedError>(json.at("version").location(), ": the version ", json.at("version").as_string(),
                             " is not supported; expected 1.0");
@@ -246,6 +245,9 @@ inline TokenizerParts read_tokenizer_json(const std::filesystem::path& file, con
   detail::set_bos_eos(config, parts);
   detail::check_added_ids(parts, json.source());
   return parts;
+}
+inline TokenizerParts read_tokenizer_json(const std::filesystem::path& file, const TokenizerConfig& config) {
+  return read_tokenizer_json(parse_json_file(file.string()), config);
 }
 
 }  // namespace weft::inline v0

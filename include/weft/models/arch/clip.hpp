@@ -21,9 +21,7 @@ inline constexpr TowerDefaults clip_text_defaults{
 inline ConfigReader read_part(ConfigReader& config, const std::string& key) {
   const Json* newer = config.optional(key);
   const Json* older = config.optional(key + "_dict");
-  ConfigReader part(older ? *older : newer ? *newer : parse_json("{}", std::string(config.object().source())));
-  part.refuse("quantization_config");  // the one of the whole is what counts
-  return part;
+  return ConfigReader(older ? *older : newer ? *newer : parse_json("{}", std::string(config.object().source())));
 }
 
 inline void read_clip_image(ConfigReader& config, VisionConfig& c) {
