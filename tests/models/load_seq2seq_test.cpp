@@ -81,6 +81,47 @@ TEST(LoadSeq2Seq, AModelWithoutItsPrefixAndWithCopiesOfTheEmbedding) {
   EXPECT_EQ(logits_of(headless.load(), "bart"), expected);
 }
 
+TEST(LoadSeq2Seq, TablesOfTheirOwnAreReadWhateverTheConfigSays) {
+  const std::vector<float> expected = logits_of(Seq2SeqCopy("bart-untied").load(), "bart-untied");
+  const Seq2SeqCopy copy("bart-untied");
+  copy.set_config("tie_word_embeddings", true);
+  EXPECT_EQ(logits_of(copy.load(), "bart-untied"), expected);
+  copy.edit_tensors([](DirectoryCopy::Tensors& tensors) {
+    std::erase_if(tensors, [](const auto& tensor) { return tensor.first == "model.shared.weight"; });
+    for (auto& [name, tensor] : tensors)
+      if (name.starts_with("model.")) name.erase(0, 6);
+  });
+  EXPECT_EQ(logits_of(copy.load(), "bart-untied"), expected);
+  copy.edit_tensors([](DirectoryCopy::Tensors& tensors) {
+    std::erase_if(tensors, [](const auto& tensor) { return tensor.first == "lm_head.weight"; });
+  });
+  EXPECT_EQ(message_of<FormatError>([&] { copy.load(); }),
+            copy.path().string() + ": the tensor lm_head.weight is missing");
+}
+
+TEST(LoadSeq2Seq, EveryFamilyReadsTablesOfItsOwn) {
+  for (const std::string name : {"t5-gated", "mbart", "marian", "m2m-100"}) {
+    const std::string prefix = name == "t5-gated" ? "" : "model.";
+    const std::vector<float> expected = logits_of(Seq2SeqCopy(name).load(), name);
+    const Seq2SeqCopy copy(name);
+    copy.edit_tensors([&](DirectoryCopy::Tensors& tensors) {
+      const AnyTensor shared = find_tensor(tensors, prefix + "shared.weight");
+      if (name != "t5-gated") tensors.emplace_back("lm_head.weight", shared);
+      for (auto& [tensor, value] : tensors)
+        if (tensor == prefix + "shared.weight") value = zeros(shared.dtype(), shared.shape());
+      for (const char* half : {"encoder", "decoder"})
+        tensors.emplace_back(prefix + half + ".embed_tokens.weight", shared);
+    });
+    EXPECT_EQ(logits_of(copy.load(), name), expected) << name;
+    copy.edit_tensors([&](DirectoryCopy::Tensors& tensors) {
+      std::erase_if(tensors,
+                    [&](const auto& tensor) { return tensor.first == prefix + "encoder.embed_tokens.weight"; });
+    });
+    EXPECT_EQ(message_of<FormatError>([&] { copy.load(); }),
+              copy.path().string() + ": the tensor " + prefix + "encoder.embed_tokens.weight is missing");
+  }
+}
+
 TEST(LoadSeq2Seq, TheBiasOfLogitsIsOptional) {
   const std::vector<float> with = logits_of(Seq2SeqCopy("mbart").load(), "mbart");
   const Seq2SeqCopy copy("mbart");

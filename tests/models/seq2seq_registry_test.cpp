@@ -69,7 +69,8 @@ TEST_P(Seq2SeqFamilies, EveryStoredElementIsOneWeight) {
   const Seq2Seq model = load_seq2seq(seq2seq_fixture(GetParam()), {.threads = 1});
   const SafetensorsFile file(seq2seq_fixture(GetParam()) / "model.safetensors");
   std::size_t elements = 0;
-  for (const WeightsEntry& entry : file.entries()) elements += file.tensor(entry.name).size();
+  for (const WeightsEntry& entry : file.entries())
+    if (!is_unread(file, entry.name)) elements += file.tensor(entry.name).size();
   EXPECT_EQ(model.parameters(), elements);
 }
 
@@ -77,7 +78,7 @@ TEST_P(Seq2SeqFamilies, EveryStoredElementIsOneWeight) {
 TEST_P(Seq2SeqFamilies, AnyMissingTensorIsNamed) {
   const SafetensorsFile file(seq2seq_fixture(GetParam()) / "model.safetensors");
   for (const WeightsEntry& entry : file.entries()) {
-    if (entry.name == "final_logits_bias" || entry.name == "lm_head.weight") continue;
+    if (entry.name == "final_logits_bias" || entry.name == "lm_head.weight" || is_unread(file, entry.name)) continue;
     const Seq2SeqCopy copy(GetParam());
     copy.edit_tensors([&](DirectoryCopy::Tensors& tensors) {
       std::erase_if(tensors, [&](const auto& tensor) { return tensor.first == entry.name; });
@@ -91,7 +92,9 @@ TEST_P(Seq2SeqFamilies, AnyTensorOfAnotherShapeIsNamed) {
   const Seq2SeqCopy copy(GetParam());
   DirectoryCopy::Tensors kept;
   copy.edit_tensors([&](DirectoryCopy::Tensors& tensors) { kept = tensors; });
+  const SafetensorsFile file(seq2seq_fixture(GetParam()) / "model.safetensors");
   for (std::size_t i = 0; i < kept.size(); ++i) {
+    if (is_unread(file, kept[i].first)) continue;
     Shape shape{kept[i].second.extent(0) + 1};
     for (std::size_t d = 1; d < kept[i].second.rank(); ++d) shape.push_back(kept[i].second.extent(d));
     copy.edit_tensors([&](DirectoryCopy::Tensors& tensors) {

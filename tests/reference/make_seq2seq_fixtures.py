@@ -92,6 +92,7 @@ VARIANTS = [
     Variant("bart-bf16", "BartForConditionalGeneration", bart(scale_embedding=True, activation_function="gelu_new"),
             dtype=torch.bfloat16, generation=dict(forced_bos_token_id=0)),
     Variant("bart-unrepeated", "BartForConditionalGeneration", bart(), generation=dict(no_repeat_ngram_size=2, min_length=7)),
+    Variant("bart-untied", "BartForConditionalGeneration", bart(tie_word_embeddings=False)),
     Variant("mbart", "MBartForConditionalGeneration", bart(2, scale_embedding=True), all_layers=True,
             generation=dict(forced_bos_token_id=40)),
     Variant("marian", "MarianMTModel", marian(2), all_layers=True, generation=dict(bad_words_ids=[[47], [5, 6]])),
@@ -99,6 +100,8 @@ VARIANTS = [
             marian(share_encoder_decoder_embeddings=False, decoder_vocab_size=50, tie_word_embeddings=True)),
     Variant("m2m-100", "M2M100ForConditionalGeneration", bart(2, activation_function="relu", scale_embedding=True),
             all_layers=True, generation=dict(forced_bos_token_id=41)),
+    Variant("m2m-100-untied", "M2M100ForConditionalGeneration",
+            bart(activation_function="relu", scale_embedding=True, tie_word_embeddings=False)),
 ]
 
 
@@ -225,7 +228,9 @@ def effects_of(model, inputs, expected):
         parameters["final_logits_bias"] = model.final_logits_bias
     for name, parameter in parameters.items():
         # The bias of keys adds the same to all scores of a query; computed positions are no parameters.
-        if "k_proj.bias" in name or (not parameter.requires_grad and name != "final_logits_bias"):
+        # What halves with tables of their own have in common nobody reads.
+        unread = name == "model.shared.weight" and model.config.tie_word_embeddings is False
+        if unread or "k_proj.bias" in name or (not parameter.requires_grad and name != "final_logits_bias"):
             continue
         kept = parameter.clone()
         if is_norm(name, parameter):

@@ -157,6 +157,8 @@ class GgufSeq2SeqExport {
   std::vector<TensorToWrite> run() {
     if (architecture_.model_type != "t5" && architecture_.model_type != "mt5")
       refuse_gguf(checkpoint_, concat("models of type \"", architecture_.model_type, '"'));
+    if (has_separate_tables(checkpoint_, architecture_))
+      refuse_gguf(checkpoint_, "tables of embeddings of their own for both halves");
     config_.decoder.tied_embeddings = config_.decoder.tied_embeddings && !has_own_head();
     metadata();
     std::vector<TensorToWrite> tensors = gguf_tensors(checkpoint_, architecture_, config_);
@@ -168,9 +170,7 @@ class GgufSeq2SeqExport {
  private:
   /// Some checkpoints hold the output head although it is the embedding.
   bool has_own_head() const {
-    if (!checkpoint_.contains("lm_head.weight")) return false;
-    const AnyTensor head = checkpoint_.tensor("lm_head.weight"), embedding = checkpoint_.tensor("shared.weight");
-    return head.dtype() != embedding.dtype() || !std::ranges::equal(head.bytes(), embedding.bytes());
+    return checkpoint_.contains("lm_head.weight") && !are_equal(checkpoint_, "lm_head.weight", "shared.weight");
   }
 
   void metadata() {

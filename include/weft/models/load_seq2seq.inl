@@ -9,6 +9,7 @@
 #include <weft/models/load_options.hpp>
 #include <weft/models/seq2seq.hpp>
 #include <weft/models/seq2seq_registry.hpp>
+#include <weft/models/stored_names.hpp>
 #include <weft/models/weight_loader.hpp>
 #include <weft/ops/sinusoidal_positions.hpp>
 #include <weft/tokenizers/load_tokenizer.hpp>
@@ -33,6 +34,8 @@ WEFT_INLINE Seq2Seq load_seq2seq(const Checkpoint& checkpoint, const LoadOptions
   Seq2SeqConfig config = architecture.read_config(reader);
   reader.finish(architecture.ignored_keys);
   if (checkpoint.contains("lm_head.weight")) config.decoder.tied_embeddings = false;
+  if (config.shared_embedding && detail::has_separate_tables(checkpoint, architecture))
+    config.shared_embedding = config.decoder.tied_embeddings = false;
   if (config.sinusoids && config.encoder.hidden % 2 != 0)
     raise<UnsupportedError>(checkpoint.config().location(), ": sinusoidal positions of an odd width, ",
                             config.encoder.hidden, ", are not supported");

@@ -73,4 +73,23 @@ class StoredNames {
   std::string_view prefix_;  // what this checkpoint has in place of the architecture's
 };
 
+/// Whether two tensors of a checkpoint have the same type, shape and elements.
+inline bool are_equal(const Checkpoint& checkpoint, const std::string& first, const std::string& second) {
+  const AnyTensor a = checkpoint.tensor(first), b = checkpoint.tensor(second);
+  return a.dtype() == b.dtype() && a.shape() == b.shape() && std::ranges::equal(a.bytes(), b.bytes());
+}
+
+/// Whether a checkpoint of an encoder-decoder holds a table of embeddings of one half that is another than the one for
+/// both, as an untied model of transformers 5 does.
+template <class A>
+bool has_separate_tables(const Checkpoint& checkpoint, const A& architecture) {
+  const StoredNames<A> names(checkpoint, architecture);
+  const auto stored = [&](std::string_view table) { return names.pattern_of(concat(architecture.prefix, table)); };
+  const auto differs = [&, shared = stored("shared.weight")](std::string_view table) {
+    const std::string own = stored(table);
+    return checkpoint.contains(own) && (!checkpoint.contains(shared) || !are_equal(checkpoint, own, shared));
+  };
+  return differs("encoder.embed_tokens.weight") || differs("decoder.embed_tokens.weight");
+}
+
 }  // namespace weft::inline v0::detail

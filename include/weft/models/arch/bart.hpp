@@ -76,6 +76,9 @@ using in_seq2seq::encoder_attention;
 using in_seq2seq::encoder_layer;
 using in_seq2seq::encoder_mlp;
 
+inline constexpr auto tokens =
+    seq2seq_token_rows("model.shared.weight", "model.encoder.embed_tokens.weight", "model.decoder.embed_tokens.weight");
+
 /// All layers of both halves.
 inline constexpr auto layers = std::to_array<Seq2SeqRow>({
     encoder_layer_row("model.encoder.layers.{}.self_attn.q_proj.weight", encoder_attention<&AttentionWeights::q>,
@@ -205,8 +208,8 @@ inline constexpr auto logits_bias = std::to_array<Seq2SeqRow>({{.name = "final_l
 
 }  // namespace bart_rows
 
-inline constexpr auto bart_tensors = joined(shared_token_rows("model.shared.weight"), bart_rows::positions,
-                                            bart_rows::embedding_norms, bart_rows::layers, bart_rows::logits_bias);
+inline constexpr auto bart_tensors = joined(bart_rows::tokens, bart_rows::positions, bart_rows::embedding_norms,
+                                            bart_rows::layers, bart_rows::logits_bias);
 
 // Options of fairseq that transformers reads in no version it can still load, and what follows from other keys.
 inline constexpr auto bart_ignored_keys = joined(seq2seq_ignored_keys, std::to_array<std::string_view>({
@@ -220,11 +223,12 @@ inline constexpr auto bart_ignored_keys = joined(seq2seq_ignored_keys, std::to_a
                                                                            "save_step",
                                                                        }));
 
-// Copies of the embedding, positions that are computed, and what fairseq saved.
+// Tables of embeddings beside those that are read, positions that are computed, and what fairseq saved.
 inline constexpr auto bart_ignored_tensors = std::to_array<std::string_view>(
-    {"model.encoder.embed_tokens.weight", "model.decoder.embed_tokens.weight", "model.encoder.embed_positions.weight",
-     "model.decoder.embed_positions.weight", "model.encoder.embed_positions.weights",
-     "model.decoder.embed_positions.weights", "model.encoder.version", "model.decoder.version", "final_logits_bias"});
+    {"model.shared.weight", "model.encoder.embed_tokens.weight", "model.decoder.embed_tokens.weight",
+     "model.encoder.embed_positions.weight", "model.decoder.embed_positions.weight",
+     "model.encoder.embed_positions.weights", "model.decoder.embed_positions.weights", "model.encoder.version",
+     "model.decoder.version", "final_logits_bias"});
 
 /// BART (Lewis et al. 2020, arXiv:1910.13461; transformers, models/bart/modeling_bart.py).
 inline constexpr Seq2SeqArchitecture bart{.model_type = "bart",

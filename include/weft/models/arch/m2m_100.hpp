@@ -18,8 +18,7 @@ inline Seq2SeqConfig read_m2m_100(ConfigReader& config) {
   return c;
 }
 
-inline constexpr auto m2m_100_tensors =
-    joined(shared_token_rows("model.shared.weight"), bart_rows::layers, bart_rows::final_norms);
+inline constexpr auto m2m_100_tensors = joined(bart_rows::tokens, bart_rows::layers, bart_rows::final_norms);
 
 /// M2M-100 (Fan et al. 2021, arXiv:2010.11125) and NLLB-200 (arXiv:2207.04672) (transformers,
 /// models/m2m_100/modeling_m2m_100.py): positions are sinusoids.

@@ -22,21 +22,16 @@ inline Seq2SeqConfig read_marian(ConfigReader& config) {
   return c;
 }
 
-/// Tables of their own for both halves, where config.json says so; the output head may be that of the decoder.
-constexpr std::array<Seq2SeqRow, 3> separate_token_rows() {
-  constexpr auto output = in_seq2seq::decoder<&DecoderWeights::output>;
-  Seq2SeqRow tied = seq2seq_row("model.decoder.embed_tokens.weight", output, dim::target_vocab, dim::model_width,
-                                has::head_is_decoders);
-  tied.repeated = true;
-  return {seq2seq_table("model.encoder.embed_tokens.weight", in_seq2seq::encoder<&EncoderWeights::embedding>,
-                        dim::source_vocab, dim::model_width, has::two_embeddings),
-          seq2seq_table("model.decoder.embed_tokens.weight", in_seq2seq::decoder<&DecoderWeights::embedding>,
-                        dim::target_vocab, dim::model_width, has::two_embeddings),
-          tied};
+/// An output head that is the table of the decoder.
+constexpr std::array<Seq2SeqRow, 1> decoder_head_row() {
+  Seq2SeqRow row = seq2seq_row("model.decoder.embed_tokens.weight", in_seq2seq::decoder<&DecoderWeights::output>,
+                               dim::target_vocab, dim::model_width, has::head_is_decoders);
+  row.repeated = true;
+  return {row};
 }
 
 inline constexpr auto marian_tensors =
-    joined(shared_token_rows("model.shared.weight"), separate_token_rows(), bart_rows::layers, bart_rows::logits_bias);
+    joined(bart_rows::tokens, decoder_head_row(), bart_rows::layers, bart_rows::logits_bias);
 
 /// Marian's models of OPUS-MT (Junczys-Dowmunt et al. 2018, arXiv:1804.00344; transformers,
 /// models/marian/modeling_marian.py): BART without norms of embeddings, positions are sinusoids.

@@ -10,9 +10,8 @@ inline Seq2SeqConfig read_mbart(ConfigReader& config) {
   return c;
 }
 
-inline constexpr auto mbart_tensors =
-    joined(shared_token_rows("model.shared.weight"), bart_rows::positions, bart_rows::embedding_norms,
-           bart_rows::layers, bart_rows::final_norms, bart_rows::logits_bias);
+inline constexpr auto mbart_tensors = joined(bart_rows::tokens, bart_rows::positions, bart_rows::embedding_norms,
+                                             bart_rows::layers, bart_rows::final_norms, bart_rows::logits_bias);
 
 /// mBART and mBART-50 (Liu et al. 2020, arXiv:2001.08210; transformers, models/mbart/modeling_mbart.py).
 inline constexpr Seq2SeqArchitecture mbart{.model_type = "mbart",

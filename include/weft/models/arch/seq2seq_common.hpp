@@ -103,15 +103,20 @@ constexpr Seq2SeqRow decoder_layer_row(std::string_view name, Seq2SeqSlot slot, 
   return row;
 }
 
-/// One table of embeddings for both halves, and the output head, which may be that table.
-constexpr std::array<Seq2SeqRow, 4> shared_token_rows(std::string_view embedding) {
+/// One table of embeddings for both halves or one of each, and the output head, which may be the one for both.
+constexpr std::array<Seq2SeqRow, 6> seq2seq_token_rows(std::string_view shared, std::string_view of_encoder,
+                                                       std::string_view of_decoder) {
+  constexpr auto source = in_seq2seq::encoder<&EncoderWeights::embedding>;
+  constexpr auto target = in_seq2seq::decoder<&DecoderWeights::embedding>;
   constexpr auto output = in_seq2seq::decoder<&DecoderWeights::output>;
-  Seq2SeqRow tied = seq2seq_row(embedding, output, dim::target_vocab, dim::model_width, has::head_is_shared);
+  Seq2SeqRow tied = seq2seq_row(shared, output, dim::target_vocab, dim::model_width, has::head_is_shared);
   tied.repeated = true;
-  return {in_gguf("token_embd.weight", seq2seq_table(embedding, in_seq2seq::encoder<&EncoderWeights::embedding>,
-                                                     dim::source_vocab, dim::model_width, has::one_embedding)),
-          in_gguf("token_embd.weight", seq2seq_table(embedding, in_seq2seq::decoder<&DecoderWeights::embedding>,
-                                                     dim::target_vocab, dim::model_width, has::one_embedding, true)),
+  return {in_gguf("token_embd.weight",
+                  seq2seq_table(shared, source, dim::source_vocab, dim::model_width, has::one_embedding)),
+          in_gguf("token_embd.weight",
+                  seq2seq_table(shared, target, dim::target_vocab, dim::model_width, has::one_embedding, true)),
+          seq2seq_table(of_encoder, source, dim::source_vocab, dim::model_width, has::two_embeddings),
+          seq2seq_table(of_decoder, target, dim::target_vocab, dim::model_width, has::two_embeddings),
           in_gguf("output.weight",
                   seq2seq_row("lm_head.weight", output, dim::target_vocab, dim::model_width, has::own_head)),
           in_gguf("token_embd.weight", tied)};

@@ -103,7 +103,7 @@ using E = EncoderLayerWeights;
 using D = DecoderLayerWeights;
 
 inline constexpr auto tensors = joined(
-    shared_token_rows("shared.weight"),
+    seq2seq_token_rows("shared.weight", "encoder.embed_tokens.weight", "decoder.embed_tokens.weight"),
     std::to_array<Seq2SeqRow>({
         in_gguf("enc.blk.0.attn_rel_b.weight",
                 seq2seq_table("encoder.block.0.layer.0.SelfAttention.relative_attention_bias.weight",
@@ -196,11 +196,11 @@ inline constexpr auto tensors = joined(
 
 }  // namespace t5_slots
 
-// The keys that follow from feed_forward_proj, and copies of the embedding.
+// The keys that follow from feed_forward_proj, and tables of embeddings beside those that are read.
 inline constexpr auto t5_ignored_keys =
     joined(seq2seq_ignored_keys, std::to_array<std::string_view>({"dense_act_fn", "is_gated_act"}));
 inline constexpr auto t5_ignored_tensors =
-    std::to_array<std::string_view>({"encoder.embed_tokens.weight", "decoder.embed_tokens.weight",
+    std::to_array<std::string_view>({"shared.weight", "encoder.embed_tokens.weight", "decoder.embed_tokens.weight",
                                      "decoder.block.0.layer.1.EncDecAttention.relative_attention_bias.weight"});
 
 /// T5, T5 v1.1 and Flan-T5 (Raffel et al. 2020, arXiv:1910.10683; transformers, models/t5/modeling_t5.py).
