@@ -5,7 +5,7 @@
 //   bench_compare_llama FILE prompt TOKENS
 //   bench_compare_llama FILE decode TOKENS CONTEXT     CONTEXT: tokens in the cache before the first
 //   bench_compare_llama FILE batch TOKENS SEQUENCES    TOKENS of each sequence, after a prompt of 64
-//   bench_compare_llama FILE first                     ends after the first token, prints nothing
+//   bench_compare_llama FILE first                     weights in place; ends after the first token, prints nothing
 #include <algorithm>
 #include <cstddef>
 #include <cstdio>
@@ -101,8 +101,10 @@ Measured measure(const weft::CausalLM& model, const std::vector<std::string>& ar
 int main(int count, char** values) {
   try {
     const std::vector<std::string> arguments(values + 1, values + count);
-    const weft::CausalLM model = weft::load_causal_lm(arguments.at(0), {.threads = 2});
-    if (arguments.at(1) == "first") {
+    const bool first = arguments.at(1) == "first";
+    const weft::Load load = first ? weft::Load::in_place : weft::Load::repack;
+    const weft::CausalLM model = weft::load_causal_lm(arguments.at(0), {.load = load, .threads = 2});
+    if (first) {
       weft::Session session(model, {.context = 512});
       const TokenId id = 1;
       bench::keep(session.forward(std::span(&id, 1)).data());
