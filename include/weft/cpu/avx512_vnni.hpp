@@ -15,7 +15,7 @@ namespace vec = avx512;
 #include <weft/cpu/kernels/use_vec.inl>
 
 inline constexpr std::size_t i8_tokens = 6;
-inline constexpr std::size_t i8_direct_tokens = 2;
+inline constexpr std::size_t i8_direct_tokens = 4;
 inline constexpr bool i8_unsigned = true;
 
 using DotWeights = IntVec;

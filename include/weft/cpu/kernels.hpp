@@ -62,7 +62,7 @@ struct TileArgs {
 /// tokens are left.
 constexpr std::size_t tile_tokens(std::size_t left, std::size_t most) noexcept {
   if (left >= most) return most;
-  return left >= 6 ? 6 : left >= 2 ? 2 : 1;
+  return left >= 6 ? 6 : left >= 4 ? 4 : left >= 2 ? 2 : 1;
 }
 
 /// A form in which tokens meet weights: a tile holds, for every block of k, that block of each of its tokens.

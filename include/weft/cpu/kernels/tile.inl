@@ -60,6 +60,8 @@ void tiles(const TileArgs& a) noexcept {
       if (tokens == Most) Run::template run<Most>(a, token);
     if constexpr (Most > 6 && Largest >= 6)
       if (tokens == 6) Run::template run<6>(a, token);
+    if constexpr (Most > 4 && Largest >= 4)
+      if (tokens == 4) Run::template run<4>(a, token);
     if constexpr (Most > 2 && Largest >= 2)
       if (tokens == 2) Run::template run<2>(a, token);
     if (tokens == 1) Run::template run<1>(a, token);
