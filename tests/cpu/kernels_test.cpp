@@ -13,6 +13,8 @@
 
 #include <gtest/gtest.h>
 
+#include <weft/core/memory.hpp>
+
 #include "guarded_memory.hpp"
 #include "instruction_sets.hpp"
 
@@ -383,12 +385,12 @@ TEST_P(Kernels, PackedFloatsLieTokenBesideToken) {
 TEST_P(Kernels, Int8TokensOverflowWhereTheirBlocksDoNotReach) {
   const cpu::TokenForm& form = ctx.kernels->i8.tokens;
   constexpr std::size_t k = 70;
-  std::vector<std::byte> packed((k + 31) / 32 * form.bytes * form.most);
+  const AlignedBytes packed = allocate_aligned((k + 31) / 32 * form.bytes * form.most);
   for (const float value : {nan, infinity, -infinity, 3e20f, -3e38f, 1e20f, -1e20f, 0.f, 1e-30f, 1e-45f}) {
     std::vector<float> x(form.most * k, 0.25f);
     x[(form.most - 1) * k + k - 1] = value;
-    std::vector<char> overflow(form.most, 1);
-    form.pack(x.data(), k, form.most, k, packed.data(), reinterpret_cast<bool*>(overflow.data()));
+    std::vector<char> overflow(form.most, 0);
+    form.pack(x.data(), k, form.most, k, packed.get(), reinterpret_cast<bool*>(overflow.data()));
     for (std::size_t t = 0; t < form.most; ++t)
       EXPECT_EQ(overflow[t] != 0, t == form.most - 1 && !(std::abs(value) < 1.1e20f)) << value << " token " << t;
   }
@@ -526,15 +528,15 @@ void hash_linear(const cpu::Kernels& kernels, Hash& hash) {
   const std::vector<float> x = random_floats(k, 1), weight = random_floats(rows * k, 2);
   std::vector<std::uint32_t> panel(k * rows);
   std::vector<float> y(rows);
-  std::vector<std::byte> tokens(k * 4);
+  const AlignedBytes tokens = allocate_aligned(k * 4);
   bool overflow = false;
   const auto product = [&](const cpu::TokenForm& form, void (*tile)(const cpu::TileArgs&) noexcept) {
-    form.pack(x.data(), k, 1, k, tokens.data(), &overflow);
+    form.pack(x.data(), k, 1, k, tokens.get(), &overflow);
     tile({.header = nullptr,
           .panels = reinterpret_cast<const std::byte*>(panel.data()),
           .panel_bytes = 0,
           .rows = rows,
-          .x = tokens.data(),
+          .x = tokens.get(),
           .x_bytes = k / form.elements * form.bytes,
           .x_offset = 0,
           .tokens = 1,

@@ -25,25 +25,11 @@ WEFT_ALWAYS_INLINE IntVec dot(IntVec sum, DotWeights w, IntVec x) noexcept { ret
 /// One cache line. Codes of weights lie 128 above their values, so sums begin at -128 times those of the tokens.
 struct alignas(64) I8Tokens {
   std::int32_t codes[8];
-  std::int32_t start_;
   std::int32_t half_start_[2];
+  std::int32_t start_;
   std::int32_t exponent;  // of the scale, at its place in a float
   float sum;              // scale * sum of the codes
 
-  WEFT_ALWAYS_INLINE float set_scale(float largest) noexcept {
-    const std::int32_t bits = generic::shared_scale_bits(largest);
-    exponent = bits - (127 << 23);
-    return generic::reciprocal_power_of_two(bits);
-  }
-  WEFT_ALWAYS_INLINE void set_codes(std::size_t i, Vec v) noexcept {
-    _mm_store_si128(reinterpret_cast<__m128i*>(codes) + i, _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(v)));
-  }
-  WEFT_ALWAYS_INLINE void set_sums(float first, float last) noexcept {
-    half_start_[0] = -128 * static_cast<std::int32_t>(first);
-    half_start_[1] = -128 * static_cast<std::int32_t>(last);
-    start_ = half_start_[0] + half_start_[1];
-    sum = generic::power_of_two(exponent + (127 << 23)) * (first + last);
-  }
   /// Where sums begin when the code `Zero` stands for 0.
   template <int Zero>
   WEFT_ALWAYS_INLINE IntVec start() const noexcept {
@@ -76,6 +62,65 @@ struct BlockScale {
     return as_float(_mm512_mask_add_epi32(bits, ordinary, bits, set_int(x.exponent)));
   }
 };
+
+/// The codes of two blocks, and the sums of their halves.
+struct TwoBlocks {
+  __m512i codes;
+  __m128i halves;
+
+  WEFT_ALWAYS_INLINE TwoBlocks(const Vec (&first)[2], const Vec (&second)[2], __m128 inverse,
+                               __m128 next_inverse) noexcept {
+    // A quarter of a register: four codes of each half of each block.
+    const __m512i bytes = _mm512_packs_epi16(words(first, inverse), words(second, next_inverse));
+    const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+    codes = _mm512_permutexvar_epi32(order, bytes);
+    const __m512i sums = _mm512_dpbusd_epi32(_mm512_setzero_si512(), _mm512_set1_epi8(1), bytes);
+    const __m256i both = _mm256_add_epi32(_mm512_castsi512_si256(sums), _mm512_extracti32x8_epi32(sums, 1));
+    halves = _mm_add_epi32(_mm256_castsi256_si128(both), _mm256_extracti128_si256(both, 1));
+  }
+
+ private:
+  static WEFT_ALWAYS_INLINE __m512i words(const Vec (&values)[2], __m128 inverse) noexcept {
+    const Vec factor = _mm512_broadcastss_ps(inverse);
+    constexpr int nearest = _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC;
+    return _mm512_packs_epi32(_mm512_cvt_roundps_epi32(mul(values[0], factor), nearest),
+                              _mm512_cvt_roundps_epi32(mul(values[1], factor), nearest));
+  }
+};
+
+/// Where the sums of products begin: at -128 times that of the codes.
+WEFT_ALWAYS_INLINE __m128i start(__m128i sums) noexcept {
+  return _mm_slli_epi32(_mm_sub_epi32(_mm_setzero_si128(), sums), 7);
+}
+
+/// Four blocks of a token, their scales and sums side by side.
+WEFT_ALWAYS_INLINE void set_blocks(const Vec (&values)[4][2], const Vec (&largest)[4], I8Tokens* to,
+                                   std::size_t stride) noexcept {
+  const __m128i bits = _mm_castps_si128(avx512::max4(largest[0], largest[1], largest[2], largest[3]));
+  // As generic::shared_scale_bits.
+  const __m128i above = _mm_cmpgt_epi32(_mm_and_si128(bits, _mm_set1_epi32(0x7fffff)), _mm_set1_epi32(0x7e0000));
+  const __m128i power = _mm_sub_epi32(_mm_sub_epi32(_mm_srli_epi32(bits, 23), _mm_set1_epi32(6)), above);
+  const __m128i within = _mm_min_epi32(_mm_max_epi32(power, _mm_set1_epi32(127 - 60)), _mm_set1_epi32(127 + 60));
+  const __m128i scale = _mm_slli_epi32(within, 23);
+  const __m128 inverse = _mm_castsi128_ps(_mm_sub_epi32(_mm_set1_epi32(254 << 23), scale));
+  const TwoBlocks first(values[0], values[1], inverse, _mm_permute_ps(inverse, 1));
+  const TwoBlocks last(values[2], values[3], _mm_permute_ps(inverse, 2), _mm_permute_ps(inverse, 3));
+  const __m128i sums = _mm_hadd_epi32(first.halves, last.halves);
+  const __m128i starts = start(sums), exponents = _mm_sub_epi32(scale, _mm_set1_epi32(127 << 23));
+  const __m128 scaled = _mm_mul_ps(_mm_castsi128_ps(scale), _mm_cvtepi32_ps(sums));
+  const auto store = [stride](I8Tokens* at, const TwoBlocks& blocks, __m128i rest, __m128 sum) noexcept {
+    I8Tokens* next = at + stride;
+    _mm256_store_si256(reinterpret_cast<__m256i*>(at->codes), _mm512_castsi512_si256(blocks.codes));
+    _mm256_store_si256(reinterpret_cast<__m256i*>(next->codes), _mm512_extracti32x8_epi32(blocks.codes, 1));
+    const __m128i halves = start(blocks.halves);
+    _mm_store_si128(reinterpret_cast<__m128i*>(at->half_start_), _mm_unpacklo_epi64(halves, rest));
+    _mm_store_si128(reinterpret_cast<__m128i*>(next->half_start_), _mm_unpackhi_epi64(halves, rest));
+    _mm_store_ss(&at->sum, sum);
+    _mm_store_ss(&next->sum, _mm_movehdup_ps(sum));
+  };
+  store(to, first, _mm_unpacklo_epi32(starts, exponents), scaled);
+  store(to + 2 * stride, last, _mm_unpackhi_epi32(starts, exponents), _mm_movehl_ps(scaled, scaled));
+}
 
 // clang-format off
 #include <weft/cpu/kernels/tile.inl>

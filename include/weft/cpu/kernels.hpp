@@ -70,8 +70,9 @@ struct TokenForm {
   std::size_t most = 0;      // token rows of one tile; 0: the instruction set has no such product
   std::size_t elements = 0;  // of a block
   std::size_t bytes = 0;     // of a block
-  /// Packs rows [0, tokens) of x (stride x_stride) as one tile; sets overflow[t] where a token has elements that the
-  /// form does not reach (NaN, infinity, beyond 2^66 for int8) and leaves it alone otherwise.
+  /// Packs rows [0, tokens) of x (stride x_stride) as one tile, for int8 at a multiple of 64 bytes; sets overflow[t]
+  /// where a token has elements that the form does not reach (NaN, infinity, beyond 2^66 for int8) and leaves it alone
+  /// otherwise.
   void (*pack)(const float* x, std::size_t x_stride, std::size_t tokens, std::size_t k, void* packed,
                bool* overflow) noexcept = nullptr;
 };

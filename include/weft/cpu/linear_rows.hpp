@@ -111,21 +111,25 @@ class LinearRows {
                          .y = last ? y : sums_,
                          .y_stride = last ? y_stride : sums_stride};
       if (direct) {
-        if (weight_.layout() == Layout::panels) ask_for(packed(begin_));
+        const bool in_panels = weight_.layout() == Layout::panels;
+        if (in_panels) ask_for(packed(begin_));
+        cpu::PanelChunk part{};
         for (std::size_t row = begin_; row < end_; row += panel_rows) {
-          const cpu::PanelChunk part = chunk_of(row, at, count);
+          if (!in_panels || row == begin_) part = chunk_of(row, at, count);
           args.header = reinterpret_cast<const std::byte*>(part.header);
           args.panels = reinterpret_cast<const std::byte*>(part.data);
           args.rows = std::min(panel_rows, end_ - row);
           kernel_.direct(args);
           if (args.from) args.from += panel_rows;
           args.y += panel_rows;
+          part.header += panel_units();
+          part.data += panel_units();
         }
         continue;
       }
       if (as_it_lies) {
         args.panels = reinterpret_cast<const std::byte*>(packed(begin_) + unit_of(at) * panel_rows);
-        args.panel_bytes = (row_bytes_ + 3) / 4 * 4 * panel_rows;
+        args.panel_bytes = panel_units() * 4;
       } else {
         for (std::size_t row = begin_; row < end_; row += panel_rows)
           expand(row, at, count, expanded_ + (row - begin_) / panel_rows * args.panel_bytes);
@@ -164,9 +168,10 @@ class LinearRows {
     return at / info.block_elements * info.block_bytes;
   }
   const std::uint32_t* packed(std::size_t row) const noexcept {
-    return reinterpret_cast<const std::uint32_t*>(weight_.bytes().data()) +
-           row / panel_rows * ((row_bytes_ + 3) / 4 * panel_rows);
+    return reinterpret_cast<const std::uint32_t*>(weight_.bytes().data()) + row / panel_rows * panel_units();
   }
+  /// From one interleaved panel to the next.
+  std::size_t panel_units() const noexcept { return (row_bytes_ + 3) / 4 * panel_rows; }
   /// The bytes before those that the kernel asks for as it goes.
   static void ask_for(const std::uint32_t* p) noexcept {
     for (std::size_t i = 0; i < cpu::prefetch_distance; i += 64)

@@ -131,12 +131,15 @@ WEFT_ALWAYS_INLINE void reduce_add4(Vec a, Vec b, Vec c, Vec d, float* out) noex
   _mm_storeu_ps(out, add_quarters(_mm512_add_ps(low, high)));
 }
 
-WEFT_ALWAYS_INLINE void reduce_max4(Vec a, Vec b, Vec c, Vec d, float* out) noexcept {
+WEFT_ALWAYS_INLINE __m128 max4(Vec a, Vec b, Vec c, Vec d) noexcept {
   const __m512 ab = _mm512_max_ps(_mm512_unpacklo_ps(a, b), _mm512_unpackhi_ps(a, b));
   const __m512 cd = _mm512_max_ps(_mm512_unpacklo_ps(c, d), _mm512_unpackhi_ps(c, d));
   const __m512 all = _mm512_max_ps(_mm512_shuffle_ps(ab, cd, 0x44), _mm512_shuffle_ps(ab, cd, 0xee));
   const __m256 halves = _mm256_max_ps(_mm512_castps512_ps256(all), _mm512_extractf32x8_ps(all, 1));
-  _mm_storeu_ps(out, _mm_max_ps(_mm256_castps256_ps128(halves), _mm256_extractf128_ps(halves, 1)));
+  return _mm_max_ps(_mm256_castps256_ps128(halves), _mm256_extractf128_ps(halves, 1));
+}
+WEFT_ALWAYS_INLINE void reduce_max4(Vec a, Vec b, Vec c, Vec d, float* out) noexcept {
+  _mm_storeu_ps(out, max4(a, b, c, d));
 }
 
 WEFT_ALWAYS_INLINE void transpose(Vec (&r)[width]) noexcept {

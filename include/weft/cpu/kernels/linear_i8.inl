@@ -7,54 +7,76 @@ inline constexpr std::size_t i8_quads = i8_elements / 4;            // dot-produ
 inline constexpr std::size_t i8_codes = i8_quads * panel_rows * 4;  // bytes of the codes of a block of a panel
 inline constexpr std::size_t i8_scales = panel_rows * sizeof(float);
 
+inline constexpr std::size_t i8_together = 4;  // blocks of a token that are packed at once
+inline constexpr std::size_t i8_vectors = i8_elements / width;
+
+/// Packs four blocks of a token; `largest` has the largest magnitudes in the lanes of each. An instruction set may have
+/// its own.
+template <class Tokens>
+WEFT_ALWAYS_INLINE void set_blocks(const Vec (&values)[i8_together][i8_vectors], const Vec (&largest)[i8_together],
+                                   Tokens* to, std::size_t stride) noexcept {
+  float maxima[i8_together], sums[2][i8_together];
+  reduce_max4(largest[0], largest[1], largest[2], largest[3], maxima);
+  Vec halves[2][i8_together];
+  WEFT_UNROLL
+  for (std::size_t b = 0; b < i8_together; ++b) {
+    const Vec inverse = set(to[b * stride].set_scale(maxima[b]));
+    WEFT_UNROLL
+    for (std::size_t i = 0; i < i8_vectors; ++i) {
+      const Vec code = round(mul(values[b][i], inverse));
+      Vec& half = halves[2 * i / i8_vectors][b];
+      half = i % (i8_vectors / 2) == 0 ? code : add(half, code);
+      to[b * stride].set_codes(i, code);
+    }
+  }
+  for (std::size_t h = 0; h < 2; ++h) reduce_add4(halves[h][0], halves[h][1], halves[h][2], halves[h][3], sums[h]);
+  for (std::size_t b = 0; b < i8_together; ++b) to[b * stride].set_sums(sums[0][b], sums[1][b]);
+}
+
 inline void pack_i8(const float* x, std::size_t x_stride, std::size_t tokens, std::size_t k, void* out,
                     bool* overflow) noexcept {
-  constexpr std::size_t vectors = i8_elements / width;  // of a block
-  constexpr std::size_t together = 4;                   // blocks whose lanes are reduced at once
+  constexpr std::size_t elements = i8_together * i8_elements;
   auto* packed = static_cast<I8Tokens*>(out);
-  const Vec limit = set(127.f * 0x1p60f);
+  const Vec most = set(0x1.fbfffep66f);  // the last number before 127 * 2^60
   for (std::size_t t = 0; t < tokens; ++t) {
-    Vec beyond = zero();  // not zero where an element is too large or no number
-    for (std::size_t begin = 0; begin < k; begin += together * i8_elements) {
-      Vec values[together][vectors], largest[together];
+    for (std::size_t begin = 0; begin < k; begin += elements) {
+      const float* from = x + t * x_stride + begin;
+      const std::size_t count = k - begin < elements ? k - begin : elements;
+      Vec values[i8_together][i8_vectors], largest[i8_together];
+      Vec finite = zero();  // NaN where an element is infinite or no number
       WEFT_UNROLL
-      for (std::size_t b = 0; b < together; ++b) {
-        largest[b] = zero();
+      for (std::size_t b = 0; b < i8_together; ++b) {
         WEFT_UNROLL
-        for (std::size_t i = 0; i < vectors; ++i) {
-          const std::size_t at = begin + b * i8_elements + i * width;
-          const float* from = x + t * x_stride + at;
+        for (std::size_t i = 0; i < i8_vectors; ++i) {
+          const std::size_t at = b * i8_elements + i * width;
           Vec& value = values[b][i];
-          value = at + width <= k ? load(from) : at < k ? load_partial(from, k - at) : zero();
+          value = count == elements || at + width <= count ? load(from + at)
+                  : at < count                             ? load_partial(from + at, count - at)
+                                                           : zero();
+          finite = fma(value, zero(), finite);
           const Vec size = abs(value);
-          beyond = add(beyond, select_less(size, limit, zero(), set(1.f)));
-          value = select_less(size, limit, value, zero());
-          largest[b] = max(largest[b], abs(value));
+          largest[b] = i == 0 ? size : max(largest[b], size);
         }
       }
-      float maxima[together], sums[2][together];
-      reduce_max4(largest[0], largest[1], largest[2], largest[3], maxima);
-      Vec halves[2][together];
-      const std::size_t blocks = (k - begin + i8_elements - 1) / i8_elements;
-      I8Tokens* to = packed + begin / i8_elements * tokens + t;
-      I8Tokens nowhere;
-      WEFT_UNROLL
-      for (std::size_t b = 0; b < together; ++b) {
-        I8Tokens& block = b < blocks ? to[b * tokens] : nowhere;
-        const Vec inverse = set(block.set_scale(maxima[b]));
-        halves[0][b] = halves[1][b] = zero();
+      const Vec of_all = max(max(largest[0], largest[1]), max(largest[2], largest[3]));
+      if ((unordered(finite, finite) | less(most, of_all)) != 0) [[unlikely]] {
+        overflow[t] = true;
         WEFT_UNROLL
-        for (std::size_t i = 0; i < vectors; ++i) {
-          const Vec code = round(mul(values[b][i], inverse));
-          Vec& half = halves[2 * i / vectors][b];
-          half = add(half, code);
-          block.set_codes(i, code);
+        for (std::size_t b = 0; b < i8_together; ++b) {
+          largest[b] = zero();
+          WEFT_UNROLL
+          for (std::size_t i = 0; i < i8_vectors; ++i) values[b][i] = zero();
         }
       }
-      for (std::size_t h = 0; h < 2; ++h) reduce_add4(halves[h][0], halves[h][1], halves[h][2], halves[h][3], sums[h]);
-      for (std::size_t b = 0; b < together && b < blocks; ++b) to[b * tokens].set_sums(sums[0][b], sums[1][b]);
+      I8Tokens* to = packed + begin / i8_elements * tokens + t;
+      if (count == elements) {
+        set_blocks(values, largest, to, tokens);
+      } else {
+        I8Tokens blocks[i8_together];
+        set_blocks(values, largest, blocks, 1);
+        for (std::size_t b = 0; b * i8_elements < count; ++b) to[b * tokens] = blocks[b];
+      }
     }
-    overflow[t] = reduce_add(beyond) != 0.f;
   }
 }
 

@@ -6,6 +6,7 @@
 /// from the second-level cache.
 WEFT_ALWAYS_INLINE void prefetch_after(const std::uint32_t* p, std::size_t bytes) noexcept {
   const auto* ahead = reinterpret_cast<const std::byte*>(p) + prefetch_distance;
+  WEFT_UNROLL
   for (std::size_t i = 0; i < bytes; i += 64) __builtin_prefetch(ahead + i, 0, 0);
 }
 

@@ -8,6 +8,7 @@ using vec::width;
 using vec::abs;
 using vec::add;
 using vec::fma;
+using vec::less;
 using vec::load;
 using vec::load_partial;
 using vec::max;
@@ -23,6 +24,7 @@ using vec::store_partial;
 using vec::sub;
 using vec::to_bfloat16;
 using vec::transpose;
+using vec::unordered;
 using vec::zero;
 
 using vec::add_bytes;
