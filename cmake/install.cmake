@@ -10,6 +10,9 @@ install(DIRECTORY "${PROJECT_SOURCE_DIR}/include/weft" DESTINATION "${CMAKE_INST
 
 install(TARGETS weft_ops EXPORT weftOpsTargets)
 install(EXPORT weftOpsTargets NAMESPACE weft:: DESTINATION "${weft_package_dir}")
+install(TARGETS weft_cuda EXPORT weftCudaTargets)
+install(EXPORT weftCudaTargets NAMESPACE weft:: DESTINATION "${weft_package_dir}")
+install(FILES "${PROJECT_SOURCE_DIR}/cmake/cuda_standard.cmake" DESTINATION "${weft_package_dir}")
 if(NOT WEFT_OPS_ONLY)
   install(TARGETS weft EXPORT weftTargets)
   install(EXPORT weftTargets NAMESPACE weft:: DESTINATION "${weft_package_dir}")

@@ -1,13 +1,10 @@
 #pragma once
 
 #include <weft/cpu/context.hpp>
+#include <weft/ops/params.hpp>
 #include <weft/ops/rows.hpp>
 
 namespace weft::inline v0 {
-
-struct LayerNormParams {
-  float eps;  ///< what the checkpoint says (layer_norm_eps)
-};
 
 /// Layer normalisation, Ba, Kiros and Hinton 2016 (arXiv:1607.06450), with the biased variance as PyTorch takes it:
 ///   y[t, i] = (x[t, i] - mean_t) / sqrt(variance_t + eps) * gain[i] + bias[i]

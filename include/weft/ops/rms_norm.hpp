@@ -1,14 +1,10 @@
 #pragma once
 
 #include <weft/cpu/context.hpp>
+#include <weft/ops/params.hpp>
 #include <weft/ops/rows.hpp>
 
 namespace weft::inline v0 {
-
-struct RmsNormParams {
-  float eps;                ///< what the checkpoint says (rms_norm_eps)
-  float gain_offset = 0.f;  ///< 1 for families that store gain - 1, as Gemma does
-};
 
 /// Root-mean-square normalisation, Zhang and Sennrich 2019 (arXiv:1910.07467), equation 4:
 ///   y[t, i] = x[t, i] / sqrt(mean_i x[t, i]^2 + eps) * (gain[i] + gain_offset)

@@ -13,6 +13,7 @@
 #include <weft/sampling/greedy.hpp>
 #include <weft/sampling/logits_processor.hpp>
 #include <weft/sampling/min_p.hpp>
+#include <weft/sampling/params.hpp>
 #include <weft/sampling/penalties.hpp>
 #include <weft/sampling/temperature.hpp>
 #include <weft/sampling/top_k.hpp>
@@ -40,28 +41,6 @@ class LogitsChain {
  private:
   std::vector<AnyLogitsProcessor> processors_;
 };
-
-/// How a token is chosen; the defaults draw from the model's own distribution. Temperature 0 and top_k 1 choose the
-/// likeliest token, and so does top_p towards 0.
-struct SamplingParams {
-  float temperature = 1.f;         // at least 0
-  std::size_t top_k = 0;           // 0: off
-  float top_p = 1.f;               // in (0, 1]; 1: off
-  float min_p = 0.f;               // in [0, 1); 0: off
-  float repetition_penalty = 1.f;  // above 0; 1: off
-  float frequency_penalty = 0.f;
-  float presence_penalty = 0.f;
-  std::size_t penalty_window = 0;  // how many of the latest tokens the penalties see; 0: all
-  std::uint64_t seed = 0;
-};
-
-/// Throws ConfigError naming the first parameter that is out of range.
-inline void validate(const SamplingParams& params) {
-  detail::check_temperature(params.temperature);
-  detail::check_top_p(params.top_p);
-  detail::check_min_p(params.min_p);
-  Penalties({params.repetition_penalty, params.frequency_penalty, params.presence_penalty, 0});
-}
 
 /// Chooses tokens: penalties, the caller's processors, temperature, top-k, top-p, min-p, then one draw. The order of
 /// the filters, each of which sees the distribution that the one before left, is that of Hugging Face's generate().

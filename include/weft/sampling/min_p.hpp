@@ -5,16 +5,9 @@
 #include <vector>
 
 #include <weft/sampling/categorical.hpp>
+#include <weft/sampling/params.hpp>
 
 namespace weft::inline v0 {
-
-namespace detail {
-
-inline void check_min_p(float p) {
-  if (!(p >= 0.f && p < 1.f)) raise<ConfigError>("min_p is ", p, ", allowed: at least 0 and below 1");
-}
-
-}  // namespace detail
 
 /// Keeps the tokens whose probability is at least p times that of the likeliest (Nguyen et al. 2024) and sets the
 /// logits of the others to -inf. A LogitsProcessor.

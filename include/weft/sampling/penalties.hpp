@@ -3,13 +3,13 @@
 #include <bit>
 #include <cstddef>
 #include <cstdint>
-#include <limits>
 #include <span>
 #include <vector>
 
 #include <weft/core/config.hpp>
 #include <weft/core/error.hpp>
 #include <weft/sampling/logits_processor.hpp>
+#include <weft/sampling/params.hpp>
 
 namespace weft::inline v0 {
 
@@ -53,13 +53,7 @@ class Penalties {
  public:
   /// Throws ConfigError for a repetition penalty that is not above 0, and for parameters that are not finite.
   explicit Penalties(const PenaltyParams& params, std::size_t vocab = 0) : params_(params), counts_(vocab) {
-    constexpr float largest = std::numeric_limits<float>::max();
-    if (!(params.repetition > 0.f && params.repetition <= largest))
-      raise<ConfigError>("repetition_penalty is ", params.repetition, ", allowed: finite and above 0");
-    if (!(params.frequency >= -largest && params.frequency <= largest))
-      raise<ConfigError>("frequency_penalty is ", params.frequency, ", allowed: finite");
-    if (!(params.presence >= -largest && params.presence <= largest))
-      raise<ConfigError>("presence_penalty is ", params.presence, ", allowed: finite");
+    detail::check_penalties(params.repetition, params.frequency, params.presence);
   }
 
   bool changes_nothing() const noexcept {

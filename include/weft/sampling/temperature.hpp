@@ -1,20 +1,9 @@
 #pragma once
 
-#include <limits>
-
 #include <weft/sampling/logits_processor.hpp>
+#include <weft/sampling/params.hpp>
 
 namespace weft::inline v0 {
-
-namespace detail {
-
-/// Throws ConfigError unless a temperature is finite and at least 0.
-inline void check_temperature(float temperature) {
-  if (!(temperature >= 0.f && temperature <= std::numeric_limits<float>::max()))
-    raise<ConfigError>("temperature is ", temperature, ", allowed: finite and at least 0");
-}
-
-}  // namespace detail
 
 /// logits / temperature: below 1 the likely tokens become likelier, above 1 all become more alike. A LogitsProcessor.
 class Temperature {

@@ -10,15 +10,12 @@
 #include <vector>
 
 #include <weft/sampling/categorical.hpp>
+#include <weft/sampling/params.hpp>
 #include <weft/sampling/selection.hpp>
 
 namespace weft::inline v0 {
 
 namespace detail {
-
-inline void check_top_p(float p) {
-  if (!(p > 0.f && p <= 1.f)) raise<ConfigError>("top_p is ", p, ", allowed: above 0 and at most 1");
-}
 
 /// Bins of equal width in the logarithm of a weight, 32 to a factor of 2, from the largest weights down.
 inline constexpr std::uint32_t weight_bins = 45 * 32;

@@ -1,0 +1,240 @@
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdlib>
+#include <cstring>
+#include <functional>
+#include <map>
+#include <string>
+#include <tuple>
+#include <utility>
+#include <vector>
+
+#include "emulator.hpp"
+
+// The calls of the CUDA runtime that weft makes, for one emulated device. Work put into a stream is done at once, or,
+// while the stream records a graph, whenever the graph is launched.
+
+using dim3 = emulation::Dim3;
+
+enum cudaError_t {
+  cudaSuccess = 0,
+  cudaErrorInvalidValue = 1,
+  cudaErrorMemoryAllocation = 2,
+  cudaErrorStubLibrary = 34,
+  cudaErrorInsufficientDriver = 35,
+  cudaErrorNoDevice = 100,
+  cudaErrorInvalidDevice = 101,
+  cudaErrorLaunchFailure = 719,
+  cudaErrorSystemDriverMismatch = 803,
+  cudaErrorStreamCaptureUnsupported = 900,
+};
+
+namespace emulation {
+
+using Work = std::function<cudaError_t()>;
+struct Graph {
+  std::vector<Work> work;
+};
+struct Stream {
+  Graph* recording = nullptr;
+};
+using Time = std::chrono::steady_clock::time_point;
+
+inline constexpr int multiprocessors = 2;
+inline constexpr int resident_blocks = 2;  // of a multiprocessor
+inline constexpr std::size_t most_shared_bytes = 227 * 1024;
+inline constexpr std::size_t memory_bytes = std::size_t{8} << 30;
+
+inline std::string last_failure;
+inline std::map<const void*, std::size_t> allowed_shared_bytes;  // of kernels that may have more than 48 KiB
+
+inline cudaError_t submit(Stream* stream, Work work) {
+  if (!stream || !stream->recording) return work();
+  stream->recording->work.push_back(std::move(work));
+  return cudaSuccess;
+}
+
+}  // namespace emulation
+
+using cudaStream_t = emulation::Stream*;
+using cudaGraph_t = emulation::Graph*;
+using cudaGraphExec_t = emulation::Graph*;
+using cudaEvent_t = emulation::Time*;
+
+inline const char* cudaGetErrorString(cudaError_t error) {
+  return error == cudaErrorLaunchFailure ? emulation::last_failure.c_str() : "the emulated device refuses";
+}
+inline const char* cudaGetErrorName(cudaError_t error) {
+  return error == cudaErrorLaunchFailure ? "cudaErrorLaunchFailure" : "emulation";
+}
+inline cudaError_t cudaGetLastError() { return cudaSuccess; }
+
+// Devices.
+
+enum cudaDeviceAttr { cudaDevAttrMultiProcessorCount = 16 };
+struct cudaDeviceProp {
+  char name[256];
+  int major;
+  int minor;
+  int multiProcessorCount;
+  std::size_t sharedMemPerBlockOptin;
+  std::size_t totalGlobalMem;
+};
+inline cudaError_t cudaGetDeviceCount(int* count) {
+  *count = 1;
+  return cudaSuccess;
+}
+inline cudaError_t cudaGetDevice(int* device) {
+  *device = 0;
+  return cudaSuccess;
+}
+inline cudaError_t cudaSetDevice(int device) { return device == 0 ? cudaSuccess : cudaErrorInvalidDevice; }
+inline cudaError_t cudaGetDeviceProperties(cudaDeviceProp* found, int device) {
+  if (device != 0) return cudaErrorInvalidDevice;
+  *found = {"emulation on the CPU", 9, 0, emulation::multiprocessors, emulation::most_shared_bytes,
+            emulation::memory_bytes};
+  return cudaSuccess;
+}
+inline cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr, int) {
+  *value = emulation::multiprocessors;
+  return cudaSuccess;
+}
+
+// Memory. A sanitizer of the host sees where each piece ends.
+
+enum cudaMemcpyKind { cudaMemcpyHostToDevice = 1, cudaMemcpyDeviceToHost = 2, cudaMemcpyDeviceToDevice = 3 };
+inline cudaError_t cudaMemGetInfo(std::size_t* free, std::size_t* total) {
+  *free = *total = emulation::memory_bytes;
+  return cudaSuccess;
+}
+inline cudaError_t cudaMallocAsync(void** data, std::size_t bytes, cudaStream_t stream) {
+  if (stream && stream->recording) return cudaErrorStreamCaptureUnsupported;
+  if (bytes > emulation::memory_bytes || posix_memalign(data, 256, bytes) != 0) return cudaErrorMemoryAllocation;
+  std::memset(*data, 0xff, bytes);
+  return cudaSuccess;
+}
+inline cudaError_t cudaFreeAsync(void* data, cudaStream_t) {
+  std::free(data);
+  return cudaSuccess;
+}
+inline cudaError_t cudaMemcpyAsync(void* to, const void* from, std::size_t bytes, cudaMemcpyKind, cudaStream_t stream) {
+  return emulation::submit(stream, [=] {
+    std::memcpy(to, from, bytes);
+    return cudaSuccess;
+  });
+}
+inline cudaError_t cudaMemsetAsync(void* data, int value, std::size_t bytes, cudaStream_t stream) {
+  return emulation::submit(stream, [=] {
+    std::memset(data, value, bytes);
+    return cudaSuccess;
+  });
+}
+
+// Streams, events, graphs.
+
+enum { cudaStreamNonBlocking = 1 };
+enum cudaStreamCaptureMode { cudaStreamCaptureModeThreadLocal = 1 };
+inline cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned) {
+  *stream = new emulation::Stream;
+  return cudaSuccess;
+}
+inline cudaError_t cudaStreamDestroy(cudaStream_t stream) {
+  delete stream;
+  return cudaSuccess;
+}
+inline cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
+  return stream && stream->recording ? cudaErrorStreamCaptureUnsupported : cudaSuccess;
+}
+inline cudaError_t cudaStreamWaitEvent(cudaStream_t, cudaEvent_t, unsigned) { return cudaSuccess; }
+inline cudaError_t cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode) {
+  if (!stream || stream->recording) return cudaErrorStreamCaptureUnsupported;
+  stream->recording = new emulation::Graph;
+  return cudaSuccess;
+}
+inline cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t* graph) {
+  *graph = std::exchange(stream->recording, nullptr);
+  return *graph ? cudaSuccess : cudaErrorInvalidValue;
+}
+inline cudaError_t cudaGraphInstantiate(cudaGraphExec_t* executable, cudaGraph_t graph, unsigned long long) {
+  *executable = new emulation::Graph(*graph);
+  return cudaSuccess;
+}
+inline cudaError_t cudaGraphDestroy(cudaGraph_t graph) {
+  delete graph;
+  return cudaSuccess;
+}
+inline cudaError_t cudaGraphExecDestroy(cudaGraphExec_t executable) {
+  delete executable;
+  return cudaSuccess;
+}
+inline cudaError_t cudaGraphLaunch(cudaGraphExec_t executable, cudaStream_t stream) {
+  for (const emulation::Work& work : executable->work)
+    if (const cudaError_t status = emulation::submit(stream, work); status != cudaSuccess) return status;
+  return cudaSuccess;
+}
+inline cudaError_t cudaEventCreate(cudaEvent_t* event) {
+  *event = new emulation::Time;
+  return cudaSuccess;
+}
+inline cudaError_t cudaEventDestroy(cudaEvent_t event) {
+  delete event;
+  return cudaSuccess;
+}
+inline cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t) {
+  *event = std::chrono::steady_clock::now();
+  return cudaSuccess;
+}
+inline cudaError_t cudaEventSynchronize(cudaEvent_t) { return cudaSuccess; }
+inline cudaError_t cudaEventElapsedTime(float* milliseconds, cudaEvent_t begin, cudaEvent_t end) {
+  *milliseconds = std::chrono::duration<float, std::milli>(*end - *begin).count();
+  return cudaSuccess;
+}
+
+// Kernels.
+
+enum cudaFuncAttribute { cudaFuncAttributeMaxDynamicSharedMemorySize = 8 };
+enum cudaLaunchAttributeID { cudaLaunchAttributeCooperative = 2 };
+struct cudaLaunchAttribute {
+  cudaLaunchAttributeID id;
+  struct {
+    int cooperative;
+  } val;
+};
+struct cudaLaunchConfig_t {
+  dim3 gridDim;
+  dim3 blockDim;
+  std::size_t dynamicSmemBytes = 0;
+  cudaStream_t stream = nullptr;
+  cudaLaunchAttribute* attrs = nullptr;
+  unsigned numAttrs = 0;
+};
+inline cudaError_t cudaFuncSetAttribute(const void* kernel, cudaFuncAttribute, int bytes) {
+  if (bytes < 0 || static_cast<std::size_t>(bytes) > emulation::most_shared_bytes) return cudaErrorInvalidValue;
+  emulation::allowed_shared_bytes[kernel] = static_cast<std::size_t>(bytes);
+  return cudaSuccess;
+}
+template <class Kernel>
+cudaError_t cudaOccupancyMaxActiveBlocksPerMultiprocessor(int* blocks, Kernel, int, std::size_t) {
+  *blocks = emulation::resident_blocks;
+  return cudaSuccess;
+}
+template <class... P, class... A>
+cudaError_t cudaLaunchKernelEx(const cudaLaunchConfig_t* config, void (*kernel)(P...), A&&... arguments) {
+  const dim3 grid = config->gridDim;
+  const dim3 block = config->blockDim;
+  const std::size_t bytes = config->dynamicSmemBytes;
+  const auto allowed = emulation::allowed_shared_bytes.find(reinterpret_cast<const void*>(kernel));
+  const std::size_t most = allowed == emulation::allowed_shared_bytes.end() ? 48 * 1024 : allowed->second;
+  const bool cooperative = config->numAttrs != 0 && config->attrs->val.cooperative != 0;
+  const bool at_once = grid.count() <= std::size_t{emulation::resident_blocks * emulation::multiprocessors};
+  if (grid.count() == 0 || block.count() == 0 || block.count() > 1024 || grid.y > 65535 || grid.z > 65535 ||
+      bytes > most || (cooperative && !at_once))
+    return cudaErrorInvalidValue;
+  std::tuple<P...> values(std::forward<A>(arguments)...);
+  return emulation::submit(config->stream, [=] {
+    emulation::last_failure = emulation::run_grid([&] { std::apply(kernel, values); }, grid, block, bytes, cooperative);
+    return emulation::last_failure.empty() ? cudaSuccess : cudaErrorLaunchFailure;
+  });
+}

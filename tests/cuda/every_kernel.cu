@@ -1,0 +1,54 @@
+#include <iostream>
+
+#include <weft/cuda/cuda.cuh>
+
+// Every kernel for half and bfloat16, for the architectures that the tests are not compiled for, in a program that says
+// whether there is a device.
+namespace weft::testing {
+
+template <class T>
+struct EveryKernel {
+  static void work_on_rows(TensorView<T, 2> x, TensorView<T, 1> gain, cudaStream_t stream) {
+    cuda::rms_norm(x, gain, x, {.eps = 1e-5f}, stream);
+    cuda::add_rms_norm(x, x, gain, x, {.eps = 1e-5f}, stream);
+    cuda::layer_norm(x, gain, gain, x, {.eps = 1e-5f}, stream);
+    cuda::softmax(x, x, -1, stream);
+    cuda::gated_activation(Activation::silu, x, x, x, stream);
+  }
+  static void work_on_elements(TensorView<T, 3> x, TensorView<bool, 3> mask, TensorView<std::int32_t, 3> index,
+                               const cuda::DeviceRopeTable& table, TensorView<const std::int32_t, 1> ids,
+                               TensorView<T, 2> rows, cudaStream_t stream) {
+    cuda::embedding(ids, rows, rows, stream);
+    cuda::apply_rope(x, ids, table, stream);
+    cuda::add(x, x, x, stream);
+    cuda::where(mask, x, x, x, stream);
+    cuda::gather(x, 1, index, x, stream);
+    cuda::cat(1, x, stream, x, x);
+  }
+  static void attend(TensorView<T, 3> q, TensorView<T, 4> cache, const std::int32_t* keys, void* workspace,
+                     cudaStream_t stream) {
+    cuda::attention(q, q, q, q, {.scale = 1.f}, stream);
+    cuda::attention_decode(q, cache, cache, keys, q, {.scale = 1.f}, workspace, stream);
+  }
+  static void multiply(cuda::MatmulPlans& plans, const cuda::QuantizedMatrix& weight, TensorView<T, 2> x,
+                       cudaStream_t stream) {
+    cuda::linear(plans, x, x, x.data(), x, stream);
+    weight.linear_few(x.data(), x.stride(0), x.extent(0), nullptr, x.data(), x.stride(0), stream);
+    weight.dequantize(nullptr, 1, x.data(), stream);
+  }
+  static void sample(cuda::DeviceSampler& sampler, TensorView<T, 2> logits, cuda::DeviceDraw* draws) {
+    sampler(logits, draws);
+  }
+};
+
+template struct EveryKernel<half>;
+template struct EveryKernel<bfloat16>;
+
+}  // namespace weft::testing
+
+int main() try {
+  const weft::cuda::Stream stream;
+  std::cout << "there is a CUDA device: " << weft::cuda::device_properties(weft::cuda::current_device()).name << '\n';
+} catch (const weft::CudaError& error) {
+  std::cout << error.what() << '\n';
+}
