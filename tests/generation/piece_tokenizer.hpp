@@ -43,11 +43,11 @@ class PieceTokenizer final : public weft::Tokenizer {
     return ids;
   }
 
-  void append_bytes(weft::TokenId id, const weft::DecodeOptions& options, bool& at_start,
+  void append_bytes(weft::TokenId id, const weft::DecodeOptions& options, weft::DecodeState& state,
                     std::string& out) const override {
     if (is_special(id) && options.skip_special_tokens) return;
     out += pieces_[checked(id)];
-    at_start = false;
+    state.at_start = false;
   }
 
   std::size_t vocab_size() const noexcept override { return pieces_.size(); }

@@ -51,28 +51,49 @@ class BottleneckBlock : public testing::Test {
   void run(std::span<const PackedSequence> sequences, TensorView<float, 2> x, const cpu::Context& ctx = {},
            const Tap* tap = nullptr) const {
     const std::size_t tokens = x.extent(0);
-    Tensor<float, 2> narrow({tokens, width}), query_key(narrow), part(narrow), q(narrow), k(narrow), v(narrow),
-        out(narrow), wide({tokens, hidden}), up({tokens, intermediate});
+    Tensor<float, 2> narrow({tokens, width}), query_key(narrow), q(narrow), k(narrow), v(narrow), out(narrow),
+        part({tokens, weights.input.weight ? width : hidden}), wide({tokens, hidden}), up({tokens, intermediate});
     bottleneck_block(weights, sequences,
-                     {.norm = {.eps = 0.f},
+                     {.norm = norm_params,
                       .activation = Activation::relu,
                       .scores = {.scale = 1.f / std::sqrt(static_cast<float>(head_dim)), .causal = false},
                       .head_dim = head_dim,
                       .attention_name = "attention",
                       .mlp_name = "mlp"},
-                     {narrow, query_key, part, wide, {q, k, v, out}, up}, x, tap, "layer", ctx);
+                     last_eps, {narrow, query_key, part, wide, {q, k, v, out}, up}, x, tap, "layer", ctx);
+  }
+  Rows naive_norm(Rows x, const NormWeights& w, float eps) const {
+    for (std::vector<double>& row : x) {
+      const auto n = static_cast<double>(row.size());
+      double mean = 0.0, squares = 0.0, root = 1.0;
+      if (norm_params.kind == NormKind::layer) {
+        for (const double value : row) mean += value / n;
+        for (const double value : row) squares += (value - mean) * (value - mean) / n;
+        root = std::sqrt(squares + static_cast<double>(eps));
+      }
+      for (std::size_t i = 0; i < row.size(); ++i)
+        row[i] = (row[i] - mean) / root * static_cast<double>(w.gain(i)) + static_cast<double>(w.bias(i));
+    }
+    return x;
+  }
+  Rows naive_feed_forward(const NormedMlpWeights& w, const Rows& x, float eps) const;
+  Rows naive_block(const Rows& x) const;
+  void expect_the_equation() const {
+    for (const cpu::Kernels* kernels : all_kernels())
+      for (const std::size_t tokens : {1u, 9u, 33u}) {
+        Tensor<float, 2> x = Numbers(tokens).tensor<2>({tokens, hidden});
+        const Rows expected = naive_block(rows_of(x));
+        const PackedSequence whole{.begin = 0, .tokens = tokens};
+        run({&whole, 1}, x, {.kernels = kernels});
+        EXPECT_LT(max_difference(x, expected), 2e-3) << kernels->name << " " << tokens;
+      }
   }
 
   Numbers numbers{6};
   BottleneckLayerWeights weights = random_layer();
+  NormParams norm_params{.eps = 0.1f, .kind = NormKind::scaled};
+  float last_eps = 0.3f;
 };
-
-Rows shifted(Rows x, const NormWeights& w) {
-  for (std::vector<double>& row : x)
-    for (std::size_t i = 0; i < row.size(); ++i)
-      row[i] = row[i] * static_cast<double>(w.gain(i)) + static_cast<double>(w.bias(i));
-  return x;
-}
 
 Rows sum_of(Rows a, const Rows& b) {
   for (std::size_t t = 0; t < a.size(); ++t)
@@ -80,52 +101,78 @@ Rows sum_of(Rows a, const Rows& b) {
   return a;
 }
 
-Rows naive_attention(const AttentionWeights& w, const Rows& query_key, const Rows& x) {
+Rows naive_attention(const AttentionWeights& w, const Rows& query_key, const Rows& values) {
   const Rows q = naive_linear(query_key, w.q, w.q_bias);
   const Rows k = naive_linear(query_key, w.k, w.k_bias);
-  const Rows v = naive_linear(x, w.v, w.v_bias);
-  Rows out(x.size(), std::vector<double>(width, 0.0));
-  for (std::size_t t = 0; t < x.size(); ++t)
+  const Rows v = naive_linear(values, w.v, w.v_bias);
+  Rows out(q.size(), std::vector<double>(width, 0.0));
+  for (std::size_t t = 0; t < q.size(); ++t)
     for (std::size_t h = 0; h < width; h += head_dim) {
       std::vector<double> weight;
       double sum = 0;
-      for (std::size_t j = 0; j < x.size(); ++j) {
+      for (std::size_t j = 0; j < q.size(); ++j) {
         double score = 0;
         for (std::size_t i = h; i < h + head_dim; ++i) score += q[t][i] * k[j][i];
         weight.push_back(std::exp(score / std::sqrt(static_cast<double>(head_dim))));
         sum += weight.back();
       }
-      for (std::size_t j = 0; j < x.size(); ++j)
+      for (std::size_t j = 0; j < q.size(); ++j)
         for (std::size_t i = h; i < h + head_dim; ++i) out[t][i] += weight[j] / sum * v[j][i];
     }
   return naive_linear(out, w.o, w.o_bias);
 }
 
-Rows naive_feed_forward(const NormedMlpWeights& w, const Rows& x) {
+Rows BottleneckBlock::naive_feed_forward(const NormedMlpWeights& w, const Rows& x, float eps) const {
   Rows middle = naive_linear(x, w.mlp.up, w.mlp.up_bias);
   for (std::vector<double>& row : middle)
     for (double& value : row) value = value > 0 ? value : 0;
-  return shifted(sum_of(x, naive_linear(middle, w.mlp.down, w.mlp.down_bias)), w.norm);
+  return naive_norm(sum_of(x, naive_linear(middle, w.mlp.down, w.mlp.down_bias)), w.norm, eps);
 }
 
-Rows naive_block(const BottleneckLayerWeights& w, const Rows& x) {
-  const Rows query_key = shifted(naive_linear(x, w.query_key.weight, w.query_key.bias), w.query_key.norm);
-  Rows y = shifted(naive_linear(x, w.input.weight, w.input.bias), w.input.norm);
-  y = shifted(sum_of(y, naive_attention(w.attention, query_key, x)), w.attention_norm);
-  for (const NormedMlpWeights& feed_forward : w.feed_forward) y = naive_feed_forward(feed_forward, y);
-  y = naive_feed_forward(w.last, y);
-  return shifted(sum_of(x, naive_linear(y, w.output.weight, w.output.bias)), w.output.norm);
+Rows BottleneckBlock::naive_block(const Rows& x) const {
+  const float eps = norm_params.eps;
+  const auto entered = [&](const BottleneckWeights& w) {
+    return naive_norm(naive_linear(x, w.weight, w.bias), w.norm, eps);
+  };
+  Rows y = weights.input.weight ? entered(weights.input) : x;
+  const bool apart = static_cast<bool>(weights.query_key.weight);
+  const Rows attended = naive_attention(weights.attention, apart ? entered(weights.query_key) : y, apart ? x : y);
+  y = naive_norm(sum_of(y, attended), weights.attention_norm, eps);
+  for (const NormedMlpWeights& feed_forward : weights.feed_forward) y = naive_feed_forward(feed_forward, y, eps);
+  y = naive_feed_forward(weights.last, y, last_eps);
+  if (!weights.input.weight) return y;
+  return naive_norm(sum_of(x, naive_linear(y, weights.output.weight, weights.output.bias)), weights.output.norm, eps);
 }
 
-TEST_F(BottleneckBlock, IsTheEquation) {
-  for (const cpu::Kernels* kernels : all_kernels())
-    for (const std::size_t tokens : {1u, 9u, 33u}) {
-      Tensor<float, 2> x = Numbers(tokens).tensor<2>({tokens, hidden});
-      const Rows expected = naive_block(weights, rows_of(x));
-      const PackedSequence whole{.begin = 0, .tokens = tokens};
-      run({&whole, 1}, x, {.kernels = kernels});
-      EXPECT_LT(max_difference(x, expected), 2e-3) << kernels->name << " " << tokens;
-    }
+TEST_F(BottleneckBlock, IsTheEquation) { expect_the_equation(); }
+
+TEST_F(BottleneckBlock, MayNormaliseByLayer) {
+  norm_params.kind = NormKind::layer;
+  expect_the_equation();
+}
+
+TEST_F(BottleneckBlock, MayHaveOneBottleneckForAll) {
+  weights.query_key = {};
+  weights.attention.v = numbers.matrix(DType::f32, width, width);
+  expect_the_equation();
+}
+
+TEST_F(BottleneckBlock, MayHaveNone) {
+  weights.input = weights.query_key = weights.output = {};
+  for (AnyTensor* w : {&weights.attention.q, &weights.attention.k, &weights.attention.v})
+    *w = numbers.matrix(DType::f32, width, hidden);
+  weights.attention.o = numbers.matrix(DType::f32, hidden, width);
+  weights.attention.o_bias = numbers.vector(hidden);
+  weights.attention_norm = norm(hidden);
+  const auto widen = [&](NormedMlpWeights& w) {
+    w.mlp.up = numbers.matrix(DType::f32, intermediate, hidden);
+    w.mlp.down = numbers.matrix(DType::f32, hidden, intermediate);
+    w.mlp.down_bias = numbers.vector(hidden);
+    w.norm = norm(hidden);
+  };
+  for (NormedMlpWeights& w : weights.feed_forward) widen(w);
+  widen(weights.last);
+  expect_the_equation();
 }
 
 TEST_F(BottleneckBlock, SequencesDoNotSeeEachOther) {
@@ -148,14 +195,6 @@ TEST_F(BottleneckBlock, TapsItsParts) {
   const PackedSequence whole{.begin = 0, .tokens = 3};
   run({&whole, 1}, x, {}, &tap);
   EXPECT_EQ(names, (std::vector<std::string>{"layer.attention", "layer.mlp", "layer"}));
-}
-
-TEST(ScaleAndShift, ChecksWidths) {
-  Tensor<float, 2> x({2, 3}, {1, 2, 3, 4, 5, 6});
-  const NormWeights weights{.gain = Tensor<float, 1>({3}, {2, 0, -1}), .bias = Tensor<float, 1>({3}, {0, 1, 2})};
-  scale_and_shift(weights, x, {});
-  EXPECT_EQ(std::vector<float>(x.data(), x.data() + 6), (std::vector<float>{2, 1, -1, 8, 1, -4}));
-  EXPECT_THROW(scale_and_shift({.gain = Tensor<float, 1>({2}), .bias = Tensor<float, 1>({3})}, x, {}), ShapeError);
 }
 
 }  // namespace

@@ -14,6 +14,11 @@ using namespace weft_tests;
 Rows naive_norm(const Rows& x, const NormWeights& weights, const NormParams& params) {
   Rows y = x;
   for (std::vector<double>& row : y) {
+    if (params.kind == NormKind::scaled) {
+      for (std::size_t i = 0; i < row.size(); ++i)
+        row[i] = row[i] * static_cast<double>(weights.gain(i)) + static_cast<double>(weights.bias(i));
+      continue;
+    }
     const auto n = static_cast<double>(row.size());
     double mean = 0.0, squares = 0.0;
     if (params.kind == NormKind::layer)
@@ -28,7 +33,7 @@ Rows naive_norm(const Rows& x, const NormWeights& weights, const NormParams& par
   return y;
 }
 
-TEST(Norm, IsRmsOrLayerNormWithWhatWeightsThereAre) {
+TEST(Norm, IsOfTheKindThatItSaysWithWhatWeightsThereAre) {
   for (const cpu::Kernels* kernels : all_kernels())
     for (const std::size_t width : {1u, 5u, 32u, 77u}) {
       Numbers numbers(width);
@@ -45,6 +50,7 @@ TEST(Norm, IsRmsOrLayerNormWithWhatWeightsThereAre) {
       check(gain, {.eps = 1e-3f, .kind = NormKind::layer});
       check(both, {.eps = 1e-3f, .kind = NormKind::layer});
       check({}, {.eps = 1e-3f, .kind = NormKind::layer});
+      check(both, {.eps = 1e-3f, .kind = NormKind::scaled});
     }
 }
 
@@ -55,6 +61,8 @@ TEST(Norm, RefusesWeightsOfAnotherWidth) {
   EXPECT_THROW(norm(x, {}, x, {.eps = 0.f}, {}), ShapeError);
   EXPECT_THROW(norm(x, gain, x, {.eps = 0.f, .kind = NormKind::layer}, {}), ShapeError);
   EXPECT_THROW(norm(x, bias, x, {.eps = 0.f, .kind = NormKind::layer}, {}), ShapeError);
+  const NormWeights gain_alone{.gain = Tensor<float, 1>({6})};
+  EXPECT_THROW(norm(x, gain_alone, x, {.eps = 0.f, .kind = NormKind::scaled}, {}), ShapeError);
 }
 
 }  // namespace

@@ -45,8 +45,10 @@ TEST(DecoderConfig, ChoicesByLayer) {
 }
 
 TEST(DecoderConfig, ScoresAreScaledByTheRootOfTheHeadUnlessItSaysOtherwise) {
-  EXPECT_EQ((DecoderConfig{.head_dim = 16}.score_scale()), 0.25f);
-  EXPECT_EQ((DecoderConfig{.head_dim = 16, .attention_scale = 1.f}.score_scale()), 1.f);
+  EXPECT_EQ((DecoderConfig{.head_dim = 16}.score_scale(1)), 0.25f);
+  EXPECT_EQ((DecoderConfig{.head_dim = 16, .attention_scale = 1.f}.score_scale(1)), 1.f);
+  EXPECT_EQ((DecoderConfig{.head_dim = 16, .inverse_layer_scale = true}.score_scale(0)), 0.25f);
+  EXPECT_EQ((DecoderConfig{.head_dim = 16, .inverse_layer_scale = true}.score_scale(1)), 0.125f);
 }
 
 TEST(DecoderConfig, TheWidestFeedForwardLayer) {

@@ -60,7 +60,7 @@ TEST_P(Encoders, HiddenStatesAreTheReferences) {
       std::vector<std::vector<float>> seen;
       EncoderPass pass(model);
       pass.set_tap([&](std::string_view name, TensorView<const float, 2> values) {
-        const bool layer = name == detail::tensor_name(c.modules.layer, {c.weights_of(seen.size() - 1), 0});
+        const bool layer = name == detail::tensor_name(c.modules.layer, c.weights_of(seen.size() - 1));
         if (name == c.modules.embedding || (!seen.empty() && layer))
           seen.emplace_back(values.data(), values.data() + values.size());
       });

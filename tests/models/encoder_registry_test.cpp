@@ -56,6 +56,34 @@ TEST(EncoderRegistry, TheCallersOwnComeFirst) {
             0u);
 }
 
+// transformers makes the bottleneck of queries and keys also where another is used in its place.
+TEST(EncoderRegistry, MobileBertMayHoldABottleneckThatItDoesNotUse) {
+  const std::string name = "mobilebert-one-bottleneck";
+  const EncoderCopy copy(name);
+  copy.edit_config([](nlohmann::json& config) { config["key_query_shared_bottleneck"] = true; });
+  copy.edit_tensors([](DirectoryCopy::Tensors& tensors) {
+    for (std::size_t i = tensors.size(); i-- > 0;) {
+      std::string unused = tensors[i].first;
+      const std::size_t at = unused.find("bottleneck.input");
+      if (at == unused.npos) continue;
+      tensors.emplace_back(unused.replace(at, 16, "bottleneck.attention"), tensors[i].second);
+    }
+  });
+  const Encoder expected = load_encoder(encoder_fixture(name), {.threads = 1});
+  const EncoderReference reference(name);
+  EXPECT_TRUE(same_bits(all_outputs(copy.load(), reference.inputs()), all_outputs(expected, reference.inputs())));
+}
+
+TEST(EncoderRegistry, MobileBertHasABottleneckForQueriesAndKeys) {
+  nlohmann::json config = nlohmann::json::parse(read_file(encoder_fixture("mobilebert") / "config.json"));
+  config["key_query_shared_bottleneck"] = false;
+  EXPECT_NE(message_of<UnsupportedError>([&] { read(config.dump()); }).find("key_query_shared_bottleneck"),
+            std::string::npos);
+  config["normalization_type"] = "batch_norm";
+  config["use_bottleneck"] = false;
+  EXPECT_NE(message_of<UnsupportedError>([&] { read(config.dump()); }).find("\"batch_norm\""), std::string::npos);
+}
+
 // -- Every family by its fixtures.
 
 class EncoderFamilies : public testing::TestWithParam<std::string> {

@@ -218,6 +218,7 @@ TEST(ExportGguf, RefusesWhatGgufHasNoPlaceFor) {
   EXPECT_THAT(refused("opt"), HasSubstr("models of type \"opt\" cannot be written as GGUF"));
   EXPECT_THAT(refused("qwen2-window"), HasSubstr("a sliding window in these layers cannot be written as GGUF"));
   EXPECT_THAT(refused("gemma2"), HasSubstr("a factor of scores other than the root of head_dim cannot be"));
+  EXPECT_THAT(refused("gpt2-layer-scales"), HasSubstr("scores that are scaled layer by layer cannot be written"));
   EXPECT_THAT(refused("olmoe"), HasSubstr("clipped queries, keys and values cannot be written as GGUF"));
   EXPECT_THAT(refused("falcon-alibi"), HasSubstr("cannot be written as GGUF"));
   EXPECT_THAT(refused("qwen2-moe"), HasSubstr("layers without experts, or these weights of experts, cannot be"));

@@ -146,7 +146,7 @@ inline Observed observe(const weft::CausalLM& model, std::span<const weft::Token
     std::size_t index = layers + 1;
     if (name == modules.embedding) index = 0;
     if (name == modules.norm) index = layers;
-    for (std::size_t i = 0; i + 1 < layers; ++i)
+    for (std::size_t i = 0; i + model.config().final_norm < layers; ++i)
       if (name == weft::detail::tensor_name(modules.layer, {i, 0})) index = i + 1;
     if (index > layers) return;
     for (std::size_t t = 0; t < values.extent(0); ++t)

@@ -80,6 +80,8 @@ TEST(ImageProcessorConfig, StatesWhatDiffersFromTheClass) {
   EXPECT_EQ(clip.crop, (ImageSize{30, 30}));
   EXPECT_EQ(clip.filter, ResizeFilter::bilinear);
   EXPECT_FLOAT_EQ(clip.mean[0], 0.48145466f);
+  EXPECT_EQ(read(R"({"size": 32, "default_to_square": true})", "clip").size, (ImageSize{32, 32}));
+  EXPECT_EQ(read(R"({"size": 32, "default_to_square": false})", "vit").shortest_edge, 32u);
   const ImageProcessorParams siglip =
       read(R"({"image_processor_type": "SiglipImageProcessor", "size": {"height": 8, "width": 9}, "do_normalize": false,
                "rescale_factor": 0.5, "do_resize": null})");

@@ -170,11 +170,24 @@ TEST(Registry, KeysOfPublishedCheckpoints) {
     EXPECT_EQ(read(), before) << name;
   };
   expect_the_same("llama-tied", {{"is_llama_config", true}, {"rope_interleaved", false}});  // SmolLM2
+  expect_the_same("smollm3", {{"max_window_layers", 28}});
   expect_the_same("gpt2", {{"n_special", 0}, {"predict_special_tokens", true}, {"output_past", true}});
   expect_the_same("gptj", {{"rotary", true}, {"scale_attn_weights", true}});
   expect_the_same("gpt-neox", {{"custom_pipelines", {{"text-generation", {{"impl", "a.B"}}}}}});  // Dolly
   expect_the_same("mpt", {{"tokenizer_name", "EleutherAI/gpt-neox-20b"}, {"verbose", 0}});
   expect_the_same("phi3", {{"full_attn_mod", 1}, {"interpolate_factor", 1}, {"lm_head_bias", false}});  // Phi-4-mini
+}
+
+// transformers' dynamic rope begins where max_position_embeddings end, whatever the config says beside it.
+TEST(Registry, DynamicRopeStretchesTheWholeContext) {
+  nlohmann::json config = nlohmann::json::parse(read_file(fixture("llama-mha") / "config.json"));
+  config["rope_scaling"] = {{"rope_type", "dynamic"}, {"factor", 2.0}, {"original_max_position_embeddings", 32}};
+  config["max_position_embeddings"] = 128;
+  const Json json = parse_json(config.dump(), "config.json");
+  ConfigReader reader(json);
+  const DecoderConfig c = arch::read_llama(reader);
+  EXPECT_EQ(c.rope.scaling, RopeScaling(DynamicRopeScaling{.factor = 2.f, .original_context = 128}));
+  EXPECT_EQ(c.context, 256u);
 }
 
 TEST_P(Families, SizesMustBeThere) {

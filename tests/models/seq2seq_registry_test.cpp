@@ -193,6 +193,20 @@ TEST(Seq2SeqRegistry, T5AsOlderVersionsWroteIt) {
   EXPECT_TRUE(first.decoder.tied_embeddings);
 }
 
+// transformers, models/t5/configuration_t5.py: what the config says of them replaces what feed_forward_proj says.
+TEST(Seq2SeqRegistry, T5MayStateItsActivationAndGate) {
+  nlohmann::json config = config_of("t5");
+  config["dense_act_fn"] = "silu";
+  config["is_gated_act"] = true;
+  const Seq2SeqConfig stated = read(config.dump());
+  EXPECT_TRUE(stated.encoder.gated);
+  EXPECT_EQ(stated.encoder.activation, Activation::silu);
+  EXPECT_EQ(stated.decoder.activation, Activation::silu);
+  config["dense_act_fn"] = "xielu";
+  EXPECT_NE(message_of<UnsupportedError>([&] { read(config.dump()); }).find("config.json: dense_act_fn"),
+            std::string::npos);
+}
+
 TEST(Seq2SeqRegistry, BucketsMustBeOnes) {
   nlohmann::json config = config_of("t5");
   config["relative_attention_num_buckets"] = 30;

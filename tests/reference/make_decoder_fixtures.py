@@ -172,6 +172,12 @@ VARIANTS = [
         wrong=dict(scale=dict(scale_attn_weights=False)),
     ),
     Variant(
+        "gpt2-layer-scales",
+        "gpt2",
+        gpt_sizes(scale_attn_by_inverse_layer_idx=True) | dict(n_layer=3, n_embd=24),
+        wrong=dict(scale=dict(scale_attn_by_inverse_layer_idx=False)),
+    ),
+    Variant(
         "gpt-neox",
         "gpt_neox",
         without(sizes(heads=2, hidden_act="gelu", **rope(partial_rotary_factor=0.25)), "num_key_value_heads"),
@@ -295,6 +301,22 @@ VARIANTS = [
             max_position_embeddings=128,
             bos_token_id=1,
             eos_token_id=2,
+        ),
+    ),
+    Variant(
+        "opt-unnormed",
+        "opt",
+        dict(
+            vocab_size=96,
+            hidden_size=32,
+            word_embed_proj_dim=32,
+            ffn_dim=48,
+            num_hidden_layers=2,
+            num_attention_heads=4,
+            max_position_embeddings=128,
+            bos_token_id=1,
+            eos_token_id=2,
+            _remove_final_layer_norm=True,
         ),
     ),
     Variant(

@@ -10,12 +10,14 @@ list entry per text:
   ids, offsets, words   of the text, special tokens added and parsed; offsets count characters
   plain                 ids with special tokens neither added nor parsed
   text, shown           the ids decoded without and with special tokens
+  random                random ids, and what they are decoded to without and with special tokens
   pair                  ids, types and offsets of the text and its successor, for every tenth text
 """
 
 import collections
 import json
 import pathlib
+import random
 import shutil
 import sys
 import tempfile
@@ -64,6 +66,7 @@ TEXTS = [
     "a\u0300\u0301\u0302\u0303 x\u0338",
     "The fox ran.\n\n  Then it slept.\n", "0 00 000 0000 00000 000000", " \n \n x", "\r\n\r\n a", "…。，、।۔،",
     "<0x41><0x0A>", "hello</w>world", "##ing ##", "Ġhello Ċ",
+    "<R>  fox", "<R>   a <R>\t b", "a  <L> b   <L>", "<R>  <L>", "\t \t<R>\t\t", "<Named> <named> the<NAMED>", "\u3000漢\u3000 漢 \u3000",
 ]
 
 TOKENS = [AddedToken("<|user|>", special=True, normalized=False),
@@ -392,9 +395,29 @@ def word_suffix(corpus):
     return tokenizer
 
 
+def word_suffix_kept(corpus):
+    """The suffix stays in decoded text: the decoder does not know of it."""
+    tokenizer = word_suffix(corpus)
+    tokenizer.decoder = decoders.Sequence([decoders.Replace("Ġ", " "), decoders.Fuse()])
+    return tokenizer
+
+
+def odd_tokens(corpus):
+    """Added tokens of white space, special ones that are normalized, unknown text at whose ends offsets are trimmed."""
+    pieces, _, _, _ = corpus.sentence_piece("unigram")
+    tokenizer = Tokenizer(models.Unigram(pieces, 0, False))
+    tokenizer.normalizer = normalizers.Lowercase()
+    tokenizer.post_processor = processors.ByteLevel(trim_offsets=True, add_prefix_space=False)
+    tokenizer.add_special_tokens([AddedToken("<Named>", normalized=True), AddedToken("<s>", normalized=True)])
+    return add(tokenizer, TOKENS + [AddedToken("  ", normalized=False), AddedToken("\t", normalized=False, rstrip=True),
+                                    AddedToken("<R>", normalized=False, rstrip=True),
+                                    AddedToken("<L>", normalized=False, lstrip=True)])
+
+
 FAMILIES = [gpt2, llama3, qwen2, o200k, neox, bloom, digit_groups, deepseek, smollm, roberta, bart_prefixed, clip,
             llama2, llama_metaspace, gemma, bert, bert_cased, mpnet, t5, xlm_roberta, albert, byte_unigram, mbart,
-            nllb, word_level, characters, word_suffix]
+            nllb, word_level, characters, word_suffix,
+            word_suffix_kept, odd_tokens]
 
 
 def decode(tokenizer, ids, skip_special_tokens=True):
@@ -415,6 +438,13 @@ def expect(tokenizer, texts):
         "shown": [decode(tokenizer, encoding.ids, skip_special_tokens=False) for encoding in encodings],
         "pair": [],
     }
+    choose = random.Random(1)
+    ids = sorted(tokenizer.get_vocab().values())
+    suffixed = isinstance(tokenizer.decoder, decoders.ByteLevel) and tokenizer.model.end_of_word_suffix
+    expected["random"] = []
+    for _ in range(0 if suffixed else 25):  # CLIPTokenizer takes more from the ends than spaces
+        some = [choose.choice(choose.choice((ids, ids[:300]))) for _ in range(12)]
+        expected["random"].append({"ids": some, "text": decode(tokenizer, some), "shown": decode(tokenizer, some, False)})
     for i in range(0, len(texts) - 1, 10):
         pair = tokenizer.encode(texts[i], texts[i + 1])
         expected["pair"].append({"ids": pair.ids, "types": pair.type_ids, "offsets": sum(pair.offsets, ())})

@@ -46,6 +46,15 @@ TEST(AddedTokenFinder, TakesWhiteSpaceAround) {
   EXPECT_EQ(find(tokens, "a\u200BL"), (Strings{"1:L"}));
 }
 
+TEST(AddedTokenFinder, FindsWhiteSpaceThatAnotherTokenTookToo) {
+  const std::vector<weft::AddedToken> tokens{{.content = "R", .id = 1, .strip_right = true},
+                                             {.content = "  ", .id = 2},
+                                             {.content = "\n", .id = 3, .strip_left = true}};
+  EXPECT_EQ(find(tokens, "R   a"), (Strings{"1:R   ", "2:  "}));
+  EXPECT_EQ(find(tokens, "R  \na"), (Strings{"1:R  \n", "2:  ", "3:\n"}));
+  EXPECT_EQ(find(tokens, "R\n a"), (Strings{"1:R\n "}));
+}
+
 TEST(AddedTokenFinder, TakesWholeWordsOnlyWhereAsked) {
   const std::vector<weft::AddedToken> tokens{{.content = "fox", .id = 1, .whole_word = true}};
   EXPECT_EQ(find(tokens, "fox foxes _fox (fox) \u00E9fox fox"), (Strings{"1:fox", "1:fox", "1:fox"}));

@@ -9,12 +9,13 @@ namespace {
 
 std::string decode(const weft::TokenDecoder& decoder, const std::vector<std::string>& tokens) {
   std::string out;
-  bool at_start = true;
+  weft::DecodeState state;
   for (const std::string& token : tokens) {
     const std::size_t begin = out.size();
     out += token;
-    decoder(out, begin, at_start);
+    decoder(out, begin, state);
   }
+  decoder.end(out, state);
   return out;
 }
 
@@ -24,8 +25,19 @@ TEST(TokenDecoder, MakesBytes) {
   const weft::TokenDecoder decoder{.steps = {weft::DecodeByteLevel{}}};
   EXPECT_EQ(decode(decoder, {"Ġa", "Ã", "©", "Ċ"}), " a\u00E9\n");
   EXPECT_EQ(decode(decoder, {"Ġa 한", "Ġ"}), "Ġa 한 ");
-  const weft::TokenDecoder fallback{.steps = {weft::DecodeByteFallback{}}};
+  const weft::TokenDecoder fallback{.byte_fallback = true};
   EXPECT_EQ(decode(fallback, {"<0xC3>", "<0xa9>", "<0x4>", "<0xGG>", "<0x41>x"}), "\u00E9<0x4><0xGG><0x41>x");
+}
+
+TEST(TokenDecoder, MakesTextOfARunOfBytesOrNone) {
+  const weft::TokenDecoder decoder{.byte_fallback = true};
+  EXPECT_EQ(decode(decoder, {"a", "<0x41>", "<0xC3>", "", "<0xA9>", "b"}), "a\uFFFD\uFFFD\uFFFDb");
+  EXPECT_EQ(decode(decoder, {"<0x41>", "<0xFF>"}), "\uFFFD\uFFFD");
+  const weft::TokenDecoder words{.byte_fallback = true, .text_steps = {weft::DecodeMetaspace{}}};
+  EXPECT_EQ(decode(words, {"<0xE2>", "<0x96>", "<0x81>", "\u2581a", "<0xE2>", "<0x96>", "<0x81>"}), " a ");
+  const weft::TokenDecoder stripped{.byte_fallback = true, .start = weft::TokenDecoder::Start::strip, .stripped = " "};
+  EXPECT_EQ(decode(stripped, {"<0x20>", "<0x20>", "a"}), " a");
+  EXPECT_EQ(decode(stripped, {"<0x20>", "<0xFF>", " a"}), "\uFFFD\uFFFD a");
 }
 
 TEST(TokenDecoder, JoinsWordPieces) {

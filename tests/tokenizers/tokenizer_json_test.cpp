@@ -92,6 +92,15 @@ TEST_P(Family, DecodesAsTheLibrary) {
   }
 }
 
+TEST_P(Family, DecodesAnyIdsAsTheLibrary) {
+  for (const weft::Json& list : expected.at("random").as_array()) {
+    const auto ids = numbers<weft::TokenId>(list.at("ids"));
+    EXPECT_EQ(tokenizer.decode(ids), list.at("text").as_string()) << testing::PrintToString(ids);
+    EXPECT_EQ(tokenizer.decode(ids, {.skip_special_tokens = false}), list.at("shown").as_string())
+        << testing::PrintToString(ids);
+  }
+}
+
 TEST_P(Family, EncodesPairsAsTheLibrary) {
   const std::vector<std::string> all = texts();
   std::size_t at = 0;
@@ -170,7 +179,7 @@ INSTANTIATE_TEST_SUITE_P(Fixtures, Family,
                                          "deepseek", "smollm", "roberta", "bart-prefixed", "clip", "llama2",
                                          "llama-metaspace", "gemma", "bert", "bert-cased", "mpnet", "t5", "xlm-roberta",
                                          "albert", "byte-unigram", "mbart", "nllb", "word-level", "characters",
-                                         "word-suffix"),
+                                         "word-suffix", "word-suffix-kept", "odd-tokens"),
                          [](const auto& family) {
                            std::string name = family.param;
                            std::erase(name, '-');

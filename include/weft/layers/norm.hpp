@@ -10,15 +10,16 @@
 
 namespace weft::inline v0 {
 
-/// A normalisation of rows. A gain without elements is 1, a bias without elements 0; rms has no bias.
+/// A normalisation of rows. A gain without elements is 1, a bias without elements 0; rms has no bias, scaled has both.
 struct NormWeights {
   Tensor<float, 1> gain{};  // (width)
   Tensor<float, 1> bias{};  // (width)
 };
 
 enum class NormKind : unsigned char {
-  rms,    ///< rms_norm()
-  layer,  ///< layer_norm()
+  rms,     ///< rms_norm()
+  layer,   ///< layer_norm()
+  scaled,  ///< y = gain * x + bias, MobileBERT's NoNorm (Sun et al. 2020, arXiv:2004.02984, section 3.3)
 };
 
 struct NormParams {
@@ -34,6 +35,13 @@ inline void norm_rows(TensorView<const float, 2> x, const Tensor<float, 1>& gain
   if (params.kind == NormKind::rms)
     return rms_norm(x, gain, y, {.eps = params.eps, .gain_offset = params.gain_offset}, ctx);
   const std::size_t width = x.extent(1);
+  if (params.kind == NormKind::scaled) {
+    const float* gains = float_row("norm", "gain", gain, width);
+    const float* biases = float_row("norm", "bias", bias, width);
+    return for_each_row("norm", x, y, ctx, [&](const float* from, std::size_t n, float* to) {
+      for (std::size_t i = 0; i < n; ++i) to[i] = from[i] * gains[i] + biases[i];
+    });
+  }
   const auto row_or_null = [&](const char* what, const Tensor<float, 1>& vector) {
     return vector.empty() ? nullptr : float_row("norm", what, vector, width);
   };
@@ -46,8 +54,8 @@ inline void norm_rows(TensorView<const float, 2> x, const Tensor<float, 1>& gain
 
 }  // namespace detail
 
-/// y = rms_norm(x) or layer_norm(x), row by row; y may be x. x, y: (rows, width), several rows of which, the same for
-/// all, may make up one that has adapters.
+/// y = rms_norm(x), layer_norm(x) or gain * x + bias, row by row; y may be x. x, y: (rows, width), several rows of
+/// which, the same for all, may make up one that has adapters.
 inline void norm(TensorView<const float, 2> x, const NormWeights& weights, TensorView<float, 2> y,
                  const NormParams& params, const LayerContext& ctx, std::size_t rows_each = 1) {
   const auto replaced = [](const WeightChanges* changes, const Tensor<float, 1>& vector) {

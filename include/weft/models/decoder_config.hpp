@@ -60,10 +60,11 @@ struct DecoderConfig {
   RelativeBuckets buckets{};
 
   // Attention.
-  float attention_scale = 0.f;     ///< what scores are multiplied with; 0: 1 / sqrt(head_dim)
-  float attention_soft_cap = 0.f;  ///< AttentionParams::soft_cap
-  float qkv_clip = 0.f;            ///< AttentionBlockParams::clip
-  bool attention_bias = false;     ///< of queries, keys and values
+  float attention_scale = 0.f;       ///< what scores are multiplied with; 0: 1 / sqrt(head_dim)
+  bool inverse_layer_scale = false;  ///< scores of layer i, counted from 0, are also divided by i + 1
+  float attention_soft_cap = 0.f;    ///< AttentionParams::soft_cap
+  float qkv_clip = 0.f;              ///< AttentionBlockParams::clip
+  bool attention_bias = false;       ///< of queries, keys and values
   bool attention_output_bias = false;
   bool head_norms = false;       ///< every head of queries and keys has a norm of its own
   bool cross_attention = false;  ///< layers also attend to a source, with as many heads and the same scale
@@ -77,6 +78,7 @@ struct DecoderConfig {
   MoeParams moe{};
 
   // Both ends.
+  bool final_norm = true;     ///< a norm follows the last layer
   std::size_t embedding = 0;  ///< width of the embedding, where projections join it to the layers; 0: hidden
   float embedding_scale = 1.f;
   bool tied_embeddings = false;  ///< the output head is the embedding table
@@ -97,8 +99,9 @@ struct DecoderConfig {
   bool has_experts(std::size_t layer) const noexcept {
     return experts != 0 && (dense_layers.empty() || !dense_layers[layer]);
   }
-  float score_scale() const noexcept {
-    return attention_scale != 0.f ? attention_scale : 1.f / std::sqrt(static_cast<float>(head_dim));
+  float score_scale(std::size_t layer) const noexcept {
+    const float scale = attention_scale != 0.f ? attention_scale : 1.f / std::sqrt(static_cast<float>(head_dim));
+    return inverse_layer_scale ? scale / static_cast<float>(layer + 1) : scale;
   }
   /// Of the widest feed-forward layer.
   std::size_t widest_intermediate() const noexcept {

@@ -93,7 +93,6 @@ class DecoderPass {
     const RowAdapters adapters{adapted_, &adapter_scratch_};
     const LayerContext ctx = context_for(adapters);
     const TensorView<float, 2> x = embed(count, ctx);
-    DecoderLayerParams params = layer_params();
     const DecoderLayerBuffers buffers = layer_buffers(count);
     const std::span<const std::int32_t> positions(positions_.data(), count);
     std::string name;
@@ -104,21 +103,21 @@ class DecoderPass {
         sequences_[s].cache = sequences[s].cache->layer(i);
         if (c.cross_attention) sequences_[s].source = sequences[s].source->layer(i);
       }
-      params.attention.scores.window = c.window_of(i);
       const RopeTable& rope = !c.rotates(i) ? no_rope_ : c.window_rope && c.window_of(i) != 0 ? window_rope_ : rope_;
-      transformer_block(model_.weights().layers[i], sequences_, rope, positions, params, buffers, x, &tap_, name, ctx);
+      transformer_block(model_.weights().layers[i], sequences_, rope, positions, layer_params(i), buffers, x, &tap_,
+                        name, ctx);
     }
     return x;
   }
 
-  /// The final norm, which goes with norms before, and the output head for rows of x (overwritten), of which `adapted`
+  /// The final norm, where there is one, and the output head for rows of x (overwritten), of which `adapted`
   /// are all: logits (rows, vocab).
   void head(TensorView<float, 2> x, TensorView<float, 2> logits, std::span<const AdaptedRows> adapted) {
     const DecoderConfig& c = model_.config();
     const DecoderWeights& w = model_.weights();
     const RowAdapters adapters{adapted, &adapter_scratch_};
     const LayerContext ctx = context_for(adapters);
-    if (c.form != BlockForm::residual_norm) {
+    if (c.final_norm) {
       norm(x, w.final_norm, x, norm_params(), ctx);
       detail::tap_out(&tap_, x, c.modules.norm);
     }
@@ -167,20 +166,21 @@ class DecoderPass {
     return {.eps = c.norm_eps, .kind = c.norm, .gain_offset = c.norm_gain_offset};
   }
 
-  DecoderLayerParams layer_params() const noexcept {
+  DecoderLayerParams layer_params(std::size_t layer) const noexcept {
     const DecoderConfig& c = model_.config();
     return {.form = c.form,
             .residual_scale = c.residual_scale,
             .norm = norm_params(),
             .activation = c.activation,
-            .attention = {.scores = {.scale = c.score_scale(),
+            .attention = {.scores = {.scale = c.score_scale(layer),
+                                     .window = c.window_of(layer),
                                      .soft_cap = c.attention_soft_cap,
                                      .alibi_slopes = c.alibi_slopes,
                                      .relative_bias = relative_bias_},
                           .norm = norm_params(),
                           .clip = c.qkv_clip},
             .moe = c.moe,
-            .cross = {.scale = c.score_scale()},
+            .cross = {.scale = c.score_scale(layer)},
             .attention_name = c.modules.attention,
             .cross_name = c.modules.cross,
             .mlp_name = c.modules.mlp};

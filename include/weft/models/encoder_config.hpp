@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <cmath>
 #include <cstddef>
 #include <string>
@@ -36,13 +37,20 @@ enum class EncoderTask : unsigned char {
 /// The activations of heads: those of the layers, and tanh.
 enum class HeadActivation : unsigned char { tanh, relu, gelu, gelu_tanh, quick_gelu, silu };
 
+/// What goes through the bottlenecks of a layer (BottleneckLayerWeights).
+enum class BottleneckForm : unsigned char {
+  query_key,  ///< queries and keys through one, the rest but for values through another
+  one,        ///< all through one
+  none,       ///< there is none
+};
+
 /// The sizes and choices of an encoder, in the words of the field. Fields beyond the sizes have neutral values that
 /// change nothing.
 struct EncoderConfig {
   std::size_t vocab = 0;
   std::size_t hidden = 0;
   std::size_t intermediate = 0;
-  std::size_t layers = 0;
+  std::size_t layers = 0;  ///< that are run
   std::size_t heads = 0;
   std::size_t head_dim = 0;
   std::size_t context = 0;    ///< positions the model was made for
@@ -52,15 +60,20 @@ struct EncoderConfig {
   NormKind norm = NormKind::layer;
   float norm_eps = 0.f;
   Activation activation = Activation::gelu;
-  std::size_t layer_groups = 0;  ///< so many layers have weights, each is run layers / layer_groups times; 0: all have
+  std::size_t layer_groups = 0;  ///< groups of layers that have weights, run one after the other until `layers` are
+                                 ///< run, each group several times before the next; 0: every layer has its own weights
+  std::size_t group_layers = 1;  ///< layers of a group
   bool gated = false;            ///< feed-forward layers have a gate
   float embedding_scale = 1.f;   ///< embeddings of words are multiplied with it
   float attention_scale = 0.f;   ///< what scores are multiplied with; 0: 1 / sqrt(head_dim)
   bool projected = false;        ///< a projection follows the embedding although the widths are equal
 
   // Layers with a bottleneck (bottleneck_block).
-  std::size_t bottleneck = 0;    ///< its width; 0: layers have none
+  std::size_t bottleneck = 0;  ///< the width of their halves; 0: layers are those of encoder_block
+  BottleneckForm bottleneck_form = BottleneckForm::query_key;
   std::size_t feed_forward = 0;  ///< feed-forward layers before the last
+  float outer_norm_eps = 0.f;    ///< of the norm of the embedding and that after the last feed-forward layer
+  bool projected_first = false;  ///< positions and token types are added to what the projection makes
   bool trigrams = false;         ///< the projection takes the embeddings of the next, this and the previous token
 
   // Positions and segments.
@@ -85,11 +98,11 @@ struct EncoderConfig {
   std::size_t key_value() const noexcept { return query(); }
   bool has_projection() const noexcept { return projected || embedding != hidden; }
   /// The width of the tables of positions and token types.
-  std::size_t added_width() const noexcept { return trigrams ? hidden : embedding; }
-  std::size_t weighted_layers() const noexcept { return layer_groups ? layer_groups : layers; }
-  /// Which weights a layer has.
-  std::size_t weights_of(std::size_t layer) const noexcept {
-    return layer_groups ? layer * layer_groups / layers : layer;
+  std::size_t added_width() const noexcept { return projected_first ? hidden : embedding; }
+  /// Which weights a layer has: the number of its group and that in the group, or its own number and 0.
+  std::array<std::size_t, 2> weights_of(std::size_t layer) const noexcept {
+    if (layer_groups == 0) return {layer, 0};
+    return {layer / group_layers * layer_groups / (layers / group_layers), layer % group_layers};
   }
   float score_scale() const noexcept {
     return attention_scale != 0.f ? attention_scale : 1.f / std::sqrt(static_cast<float>(head_dim));

@@ -219,8 +219,8 @@ class EncoderPass {
     std::string name;
     for (std::size_t i = 0; i < c.layers; ++i) {
       if (stop.stop_requested()) raise<Cancelled>("forward: stopped before layer ", i);
-      if (tap_) name = detail::tensor_name(c.modules.layer, {c.weights_of(i), 0});
-      run_layer(c.weights_of(i), params, x, name, ctx);
+      if (tap_) name = detail::tensor_name(c.modules.layer, c.weights_of(i));
+      run_layer(i, params, x, name, ctx);
     }
     const NormWeights& last = model_.weights().final_norm;
     if (!last.gain.empty()) {
@@ -243,17 +243,19 @@ class EncoderPass {
 
   void run_layer(std::size_t layer, const EncoderLayerParams& params, TensorView<float, 2> x, std::string_view name,
                  const cpu::Context& ctx) {
+    const EncoderConfig& c = model_.config();
     const EncoderWeights& w = model_.weights();
     const auto rows = [&](Tensor<float, 2>& tensor) { return tensor.narrow(0, 0, rows_); };
     const AttentionBuffers attention{.q = rows(q_), .k = rows(k_), .v = rows(v_), .out = rows(attention_out_)};
-    if (model_.config().bottleneck == 0)
-      return encoder_block(w.layers[layer], sequences_, params,
+    const auto [group, inner] = c.weights_of(layer);
+    if (c.bottleneck == 0)
+      return encoder_block(c.layer_groups ? w.groups[group].layers[inner] : w.layers[layer], sequences_, params,
                            {.normed = rows(normed_),
                             .attention = attention,
-                            .gate = model_.config().gated ? rows(gate_) : TensorView<float, 2>(),
+                            .gate = c.gated ? rows(gate_) : TensorView<float, 2>(),
                             .up = rows(up_)},
                            x, &tap_, name, ctx);
-    bottleneck_block(w.bottleneck_layers[layer], sequences_, params,
+    bottleneck_block(w.bottleneck_layers[layer], sequences_, params, c.outer_norm_eps,
                      {.narrow = rows(narrow_),
                       .query_key = rows(query_key_),
                       .part = rows(part_),
@@ -264,7 +266,7 @@ class EncoderPass {
   }
 
   /// What enters the first layer (rows, hidden): embeddings of words, types and positions, normalised, and projected
-  /// after that, or, in trigrams, before.
+  /// after that, or the words before.
   TensorView<float, 2> embed(const cpu::Context& ctx) {
     const EncoderConfig& c = model_.config();
     const EncoderWeights& w = model_.weights();
@@ -272,8 +274,8 @@ class EncoderPass {
     const TensorView<float, 2> words = c.has_projection() ? embedded_.narrow(0, 0, rows_) : x;
     embedding(tokens_, w.embedding, words, ctx);
     if (c.embedding_scale != 1.f) detail::scale_rows(words, c.embedding_scale, ctx);
-    if (c.trigrams) w.projection.forward(join_neighbours(words), x, ctx);
-    const TensorView<float, 2> sum = c.trigrams ? x : words;
+    if (c.projected_first) w.projection.forward(c.trigrams ? join_neighbours(words) : words, x, ctx);
+    const TensorView<float, 2> sum = c.projected_first ? x : words;
     const TensorView<float, 2> added = looked_up_.narrow(0, 0, rows_);
     const auto add = [&](std::span<const TokenId> ids, const AnyTensor& table) {
       if (!table) return;
@@ -282,13 +284,9 @@ class EncoderPass {
     };
     add(types_, w.token_types);
     add(positions_, w.positions);
-    if (c.trigrams) {
-      scale_and_shift(w.embedding_norm, x, ctx);
-    } else {
-      if (!w.embedding_norm.gain.empty())
-        norm(sum, w.embedding_norm, sum, {.eps = c.norm_eps, .kind = NormKind::layer}, ctx);
-      if (c.has_projection()) w.projection.forward(sum, x, ctx);
-    }
+    const float eps = c.bottleneck ? c.outer_norm_eps : c.norm_eps;
+    if (!w.embedding_norm.gain.empty()) norm(sum, w.embedding_norm, sum, {.eps = eps, .kind = c.norm}, ctx);
+    if (c.has_projection() && !c.projected_first) w.projection.forward(sum, x, ctx);
     detail::tap_out(&tap_, x, c.modules.embedding);
     return x;
   }

@@ -12,6 +12,11 @@
 
 namespace weft::inline v0 {
 
+/// Layers that are run one after the other, again and again.
+struct EncoderGroupWeights {
+  std::vector<EncoderLayerWeights> layers;
+};
+
 /// All weights of an encoder. What a family or a checkpoint does not have is empty.
 struct EncoderWeights {
   AnyTensor embedding;           // (vocab, embedding)
@@ -21,6 +26,7 @@ struct EncoderWeights {
   LinearHead projection;         // (hidden, embedding)
   AnyTensor relative_bias;       // (buckets, heads)
   std::vector<EncoderLayerWeights> layers;
+  std::vector<EncoderGroupWeights> groups;                // ALBERT's
   std::vector<BottleneckLayerWeights> bottleneck_layers;  // MobileBERT's
   NormWeights final_norm{};                               // (hidden)
 
@@ -34,7 +40,10 @@ struct EncoderWeights {
   SentenceLayer sentence;      // (out, hidden)
 
   void resize(const EncoderConfig& config) {
-    if (config.bottleneck == 0) return layers.resize(config.weighted_layers());
+    groups.resize(config.layer_groups);
+    for (EncoderGroupWeights& group : groups) group.layers.resize(config.group_layers);
+    if (config.layer_groups != 0) return;
+    if (config.bottleneck == 0) return layers.resize(config.layers);
     bottleneck_layers.resize(config.layers);
     for (BottleneckLayerWeights& layer : bottleneck_layers) layer.feed_forward.resize(config.feed_forward);
   }
@@ -52,15 +61,19 @@ void for_each_weight(const EncoderWeights& weights, F&& f) {
   const auto mlp = [&](const MlpWeights& w) {
     f(w.gate), f(w.up), f(w.down), f(w.gate_bias), f(w.up_bias), f(w.down_bias);
   };
+  const auto layer = [&](const EncoderLayerWeights& w) {
+    attention(w.attention), mlp(w.mlp), norm(w.attention_norm), norm(w.mlp_norm);
+  };
   const auto bottleneck = [&](const BottleneckWeights& w) { f(w.weight), f(w.bias), norm(w.norm); };
   f(weights.embedding), f(weights.positions), f(weights.token_types), f(weights.relative_bias);
   norm(weights.embedding_norm), norm(weights.final_norm);
-  for (const EncoderLayerWeights& layer : weights.layers)
-    attention(layer.attention), mlp(layer.mlp), norm(layer.attention_norm), norm(layer.mlp_norm);
-  for (const BottleneckLayerWeights& layer : weights.bottleneck_layers) {
-    bottleneck(layer.input), bottleneck(layer.query_key), bottleneck(layer.output);
-    attention(layer.attention), norm(layer.attention_norm), mlp(layer.last.mlp), norm(layer.last.norm);
-    for (const NormedMlpWeights& w : layer.feed_forward) mlp(w.mlp), norm(w.norm);
+  for (const EncoderLayerWeights& w : weights.layers) layer(w);
+  for (const EncoderGroupWeights& group : weights.groups)
+    for (const EncoderLayerWeights& w : group.layers) layer(w);
+  for (const BottleneckLayerWeights& w : weights.bottleneck_layers) {
+    bottleneck(w.input), bottleneck(w.query_key), bottleneck(w.output);
+    attention(w.attention), norm(w.attention_norm), mlp(w.last.mlp), norm(w.last.norm);
+    for (const NormedMlpWeights& part : w.feed_forward) mlp(part.mlp), norm(part.norm);
   }
   norm(weights.masked_word.norm), f(weights.masked_word.bias), f(weights.masked_word.rest);
   for (const LinearHead* w :

@@ -228,6 +228,7 @@ class GgufExport {
     same("this activation", &C::activation);
     same("this kind of rotary positions", &C::rope, &C::window_rope);
     same("a factor of scores other than the root of head_dim", &C::attention_scale);
+    same("scores that are scaled layer by layer", &C::inverse_layer_scale);
     same("clipped queries, keys and values", &C::qkv_clip);
     same("biases in these layers", &C::attention_bias, &C::attention_output_bias, &C::mlp_bias);
     same("layers without experts, or these weights of experts,", &C::dense_layers, &C::moe);

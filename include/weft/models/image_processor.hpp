@@ -148,7 +148,7 @@ struct ImageProcessorFamily {
   std::string_view name;        // ViT of ViTImageProcessor
   std::string_view model_type;  // and of its image tower, with _vision_model behind it
   ImageProcessorParams params;
-  bool square;  // what one number as "size" means: the shortest edge, or both
+  bool square;  // what one number as "size" means: both edges, or the shortest
 };
 
 inline constexpr std::array<float, 3> halves{0.5f, 0.5f, 0.5f};
@@ -186,7 +186,7 @@ inline constexpr auto image_processor_families = std::to_array<ImageProcessorFam
 /// Keys that do not change what is made of red, green and blue bytes.
 inline constexpr auto image_processor_ignored_keys = std::to_array<std::string_view>(
     {"do_convert_rgb", "processor_class", "image_processor_type", "feature_extractor_type", "data_format", "device",
-     "disable_grouping", "input_data_format", "return_tensors", "default_to_square", "model_input_names", "auto_map"});
+     "disable_grouping", "input_data_format", "return_tensors", "model_input_names", "auto_map"});
 
 /// The family by the class that the config names, or by the type of the model.
 inline const ImageProcessorFamily& find_image_processor(const Json& config, std::string_view model_type,
@@ -211,7 +211,7 @@ inline const ImageProcessorFamily& find_image_processor(const Json& config, std:
 }
 
 /// A size as {"height": 224, "width": 224}, as {"shortest_edge": 224} where that may be, or, in older files, as 224,
-/// which then means what it means to the family.
+/// which then means both edges where `square`, otherwise the shortest.
 inline void read_image_size(ConfigReader& config, std::string_view key, bool square, ImageSize& size,
                             std::size_t* shortest_edge) {
   const Json* value = config.optional(key);
@@ -261,7 +261,8 @@ inline ImageProcessorParams read_image_processor(const Json& object, std::string
   p.center_crop = config.flag_or("do_center_crop", p.center_crop);
   p.rescale = config.flag_or("do_rescale", p.rescale);
   p.normalize = config.flag_or("do_normalize", p.normalize);
-  detail::read_image_size(config, "size", family.square, p.size, &p.shortest_edge);
+  const bool square = config.flag_or("default_to_square", family.square);
+  detail::read_image_size(config, "size", square, p.size, &p.shortest_edge);
   detail::read_image_size(config, "crop_size", true, p.crop, nullptr);
   if (const Json* factor = config.optional("rescale_factor")) p.rescale_factor = factor->as_double();
   if (const Json* filter = config.optional("resample")) {

@@ -15,7 +15,8 @@
 namespace weft::inline v0 {
 
 /// Finds added tokens in a text as the tokenizers library does: from left to right, at each place the longest; one that
-/// is not to be parsed, or must be a whole word and is none, is passed over.
+/// is not to be parsed, or must be a whole word and is none, is passed over. A token of white space is also found in
+/// the white space that the token before it takes with it.
 class AddedTokenFinder {
  public:
   AddedTokenFinder() = default;
@@ -42,10 +43,12 @@ class AddedTokenFinder {
       std::size_t begin = at;
       std::size_t end = at + bytes;
       at = end;
-      if ((token.special && !parse_special) || begin < done) continue;
+      if (token.special && !parse_special) continue;
       if (token.whole_word && (ends_in_word(text.substr(0, begin)) || begins_with_word(text.substr(end)))) continue;
       while (token.strip_left && begin > done && is_white_space(last_code_point(text.substr(0, begin)).value))
         begin -= last_code_point(text.substr(0, begin)).bytes;
+      if (token.strip_left) begin = std::max(begin, done);
+      if (begin > end) continue;
       while (token.strip_right && end < text.size() && is_white_space(first_code_point(text.substr(end)).value))
         end += first_code_point(text.substr(end)).bytes;
       found(begin, end, token);

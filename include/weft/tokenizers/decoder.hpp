@@ -13,6 +13,7 @@
 #include <weft/formats/utf8.hpp>
 #include <weft/tokenizers/byte_level.hpp>
 #include <weft/tokenizers/regex.hpp>
+#include <weft/tokenizers/tokenizer.hpp>
 #include <weft/tokenizers/unicode.hpp>
 
 namespace weft::inline v0 {
@@ -20,6 +21,25 @@ namespace weft::inline v0 {
 /// Turns the spelling of a token, which is out[begin...], into the bytes it stands for, in place. `first` is true for
 /// the first token of a sequence. The steps do what the decoders of tokenizer.json do, token by token.
 using DecodeStep = std::function<void(std::string& out, std::size_t begin, bool first)>;
+
+namespace detail {
+
+/// The byte that a token stands for as "<0x0A>" does.
+inline std::optional<char> fallback_byte(std::string_view token) noexcept {
+  if (token.size() != 6 || !token.starts_with("<0x") || token[5] != '>') return std::nullopt;
+  const auto digit = [](char c) {
+    return c >= '0' && c <= '9'   ? c - '0'
+           : c >= 'A' && c <= 'F' ? c - 'A' + 10
+           : c >= 'a' && c <= 'f' ? c - 'a' + 10
+                                  : -1;
+  };
+  const int high = digit(token[3]);
+  const int low = digit(token[4]);
+  if (high < 0 || low < 0) return std::nullopt;
+  return static_cast<char>(static_cast<unsigned char>(high * 16 + low));
+}
+
+}  // namespace detail
 
 /// How tokens become text again.
 struct TokenDecoder {
@@ -30,15 +50,50 @@ struct TokenDecoder {
     word          ///< `suffix` behind a token ends a word; words are joined by spaces
   };
   std::vector<DecodeStep> steps{};
+  bool byte_fallback = false;            ///< tokens like "<0x0A>" side by side are the bytes of a text, or U+FFFD each
+  std::vector<DecodeStep> text_steps{};  ///< after that, on such a text as on any other token
   Start start = Start::first_token;
   std::string stripped{};
   std::string suffix{};
   Utf8Repair repair = Utf8Repair::bytes;
 
-  /// Decodes out[begin...]. `at_start`: for first_token and strip, nothing came before; for word, no space is due.
-  void operator()(std::string& out, std::size_t begin, bool& at_start) const {
-    const bool first = at_start && start == Start::first_token;
+  /// Decodes out[begin...]. state.at_start: for first_token and strip, nothing came before; for word, no space is due.
+  /// state.run: the bytes before `begin` that a run of tokens like "<0x0A>" stands for.
+  void operator()(std::string& out, std::size_t begin, DecodeState& state) const {
+    const bool first = state.at_start && state.run == 0 && start == Start::first_token;
     for (const DecodeStep& step : steps) step(out, begin, first);
+    if (const auto byte = byte_fallback ? detail::fallback_byte(std::string_view(out).substr(begin)) : std::nullopt) {
+      out.resize(begin);
+      out += *byte;
+      ++state.run;
+      return;
+    }
+    if (state.run != 0) {
+      const std::string token = out.substr(begin);
+      out.resize(begin);
+      end(out, state);
+      begin = out.size();
+      out += token;
+    }
+    settle(out, begin, state.at_start);
+  }
+
+  /// Ends a run of bytes, if there is one.
+  void end(std::string& out, DecodeState& state) const {
+    if (state.run == 0) return;
+    const std::size_t begin = out.size() - state.run;
+    if (!is_utf8(std::string_view(out).substr(begin))) {
+      out.resize(begin);
+      for (std::size_t i = 0; i < state.run; ++i) out += replacement_character;
+    }
+    state.run = 0;
+    settle(out, begin, state.at_start);
+  }
+
+ private:
+  void settle(std::string& out, std::size_t begin, bool& at_start) const {
+    const bool first = at_start && start == Start::first_token;
+    for (const DecodeStep& step : text_steps) step(out, begin, first);
     if (start == Start::first_token) {
       at_start = false;
     } else if (start == Start::strip) {
@@ -90,25 +145,6 @@ inline void decode_byte_level(TokenDecoder& decoder) {
   decoder.steps.emplace_back(DecodeByteLevel{});
   decoder.repair = Utf8Repair::beginnings;
 }
-
-/// "<0x0A>" becomes that byte.
-struct DecodeByteFallback {
-  void operator()(std::string& out, std::size_t begin, bool) const {
-    const std::string_view token = std::string_view(out).substr(begin);
-    if (token.size() != 6 || !token.starts_with("<0x") || token[5] != '>') return;
-    const auto digit = [](char c) {
-      return c >= '0' && c <= '9'   ? c - '0'
-             : c >= 'A' && c <= 'F' ? c - 'A' + 10
-             : c >= 'a' && c <= 'f' ? c - 'a' + 10
-                                    : -1;
-    };
-    const int high = digit(token[3]);
-    const int low = digit(token[4]);
-    if (high < 0 || low < 0) return;
-    out.resize(begin);
-    out += static_cast<char>(static_cast<unsigned char>(high * 16 + low));
-  }
-};
 
 /// Tokens that continue a word lose their prefix, others get a space in front. `cleanup` takes the space from
 /// punctuation.

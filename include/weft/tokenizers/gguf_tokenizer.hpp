@@ -115,7 +115,7 @@ class GgufTokenizerBuilder {
     if (prefix) parts_.normalizers.emplace_back(Prepend{"\xE2\x96\x81"});
     parts_.normalizers.emplace_back(ReplaceText{" ", "\xE2\x96\x81"});
     parts_.decoder.steps.emplace_back(DecodeReplace{"\xE2\x96\x81", " "});
-    parts_.decoder.steps.emplace_back(DecodeByteFallback{});
+    parts_.decoder.byte_fallback = true;
     if (prefix) {
       parts_.decoder.start = TokenDecoder::Start::strip;
       parts_.decoder.stripped = " ";

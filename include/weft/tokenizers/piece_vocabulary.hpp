@@ -66,16 +66,16 @@ class PieceVocabularyTokenizer final : public Tokenizer {
     return ids;
   }
 
-  void append_bytes(TokenId id, const DecodeOptions& options, bool& at_start, std::string& out) const override {
+  void append_bytes(TokenId id, const DecodeOptions& options, DecodeState& state, std::string& out) const override {
     constexpr std::string_view space_symbol = "\xE2\x96\x81";  // U+2581, a space in pieces
     std::string_view text = parts_.tokens[checked(id)];
     if (const AddedToken* token = added_.find(id)) {
       if (token->special && options.skip_special_tokens) return;
     } else {
-      while (at_start && text.starts_with(space_symbol)) text.remove_prefix(space_symbol.size());
+      while (state.at_start && text.starts_with(space_symbol)) text.remove_prefix(space_symbol.size());
     }
     if (text.empty()) return;
-    at_start = false;
+    state.at_start = false;
     for (std::size_t space; (space = text.find(space_symbol)) != text.npos;
          text.remove_prefix(space + space_symbol.size()))
       out.append(text.substr(0, space)).push_back(' ');

@@ -9,6 +9,7 @@
 #include <string_view>
 #include <tuple>
 #include <unordered_map>
+#include <unordered_set>
 #include <utility>
 #include <vector>
 
@@ -61,6 +62,10 @@ class PipelineTokenizer final : public Tokenizer {
       by_id_[token.id] = i;
       vocab_size_ = std::max(vocab_size_, static_cast<std::size_t>(token.id) + 1);
     }
+    std::unordered_set<std::string_view> special;
+    for (const AddedToken& token : parts_.added)
+      if (token.special) special.insert(token.content);
+    for (const std::string& spelling : spellings_) left_out_.push_back(special.contains(spelling));
     std::vector<std::pair<std::string, AddedToken>> as_written;
     std::vector<std::pair<std::string, AddedToken>> normalized;
     for (const auto& [content, index] : by_content) {
@@ -96,14 +101,17 @@ class PipelineTokenizer final : public Tokenizer {
     return finish(EncodingBuilder(parts_.post_processor, options).build(tokens_of(text, options), &second), options);
   }
 
-  void append_bytes(TokenId id, const DecodeOptions& options, bool& at_start, std::string& out) const override {
+  void append_bytes(TokenId id, const DecodeOptions& options, DecodeState& state, std::string& out) const override {
     checked(id);
-    const AddedToken* token = added(id);
-    if (token ? token->special && options.skip_special_tokens : !parts_.model->vocabulary().contains(id)) return;
+    const auto place = by_id_.find(id);
+    const bool is_added = place != by_id_.end();
+    if (is_added ? options.skip_special_tokens && left_out_[place->second] : !parts_.model->vocabulary().contains(id))
+      return;
     const std::size_t begin = out.size();
-    out += token ? std::string_view(spellings_[by_id_.at(id)]) : parts_.model->vocabulary().token(id);
-    parts_.decoder(out, begin, at_start);
+    out += is_added ? std::string_view(spellings_[place->second]) : parts_.model->vocabulary().token(id);
+    parts_.decoder(out, begin, state);
   }
+  void end_bytes(DecodeState& state, std::string& out) const override { parts_.decoder.end(out, state); }
 
   Utf8Repair repair() const noexcept override { return parts_.decoder.repair; }
 
@@ -216,9 +224,10 @@ class PipelineTokenizer final : public Tokenizer {
       TextToken token{subword.id, {origin.begin, origin.end}, subword.piece, 0, 0};
       if (!characters.empty()) token.offsets = {characters[origin.begin], characters[origin.end]};
       if (parts_.post_processor.trim_offsets) {
-        const bool is_added = words.pieces[subword.piece].token != PreToken::no_token;
+        const bool as_text =
+            words.pieces[subword.piece].token != PreToken::no_token || subword.id == parts_.model->spelled_as_text();
         std::tie(token.leading_spaces, token.trailing_spaces) = detail::count_outer_spaces(
-            is_added ? words.text.view(subword.range) : parts_.model->vocabulary().token(subword.id));
+            as_text ? words.text.view(subword.range) : parts_.model->vocabulary().token(subword.id));
       }
       tokens.push_back(token);
     }
@@ -232,6 +241,7 @@ class PipelineTokenizer final : public Tokenizer {
 
   TokenizerParts parts_;
   std::vector<std::string> spellings_;  // of the added tokens, as they are found in text and decoded
+  std::vector<bool> left_out_;  // of decoded text: those spelled like a special token, as in the tokenizers library
   std::unordered_map<TokenId, std::size_t> by_id_;
   std::unordered_map<std::string, TokenId> by_content_;
   AddedTokenFinder as_written_;

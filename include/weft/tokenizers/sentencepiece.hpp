@@ -102,16 +102,16 @@ class SentencePieceTokenizer final : public Tokenizer {
     return ids;
   }
 
-  void append_bytes(TokenId id, const DecodeOptions& options, bool& at_start, std::string& out) const override {
+  void append_bytes(TokenId id, const DecodeOptions& options, DecodeState& state, std::string& out) const override {
     const std::size_t index = checked(id);
     const std::size_t before = out.size();
     bool removed_space = false;
     if (const AddedToken* token = added_.find(id)) {
       if (!token->special || !options.skip_special_tokens) out += token->content;
     } else if (index < pieces_.size()) {
-      removed_space = append_piece(pieces_[index], at_start, out);
+      removed_space = append_piece(pieces_[index], state.at_start, out);
     }
-    at_start = at_start && !removed_space && out.size() == before;
+    state.at_start = state.at_start && !removed_space && out.size() == before;
   }
 
   std::size_t vocab_size() const noexcept override { return vocab_size_; }

@@ -24,17 +24,20 @@ class StreamDecoder {
   /// outside the vocabulary and is unchanged then.
   std::string_view push(TokenId id) {
     text_.clear();
-    tokenizer_->append_bytes(id, options_, at_start_, bytes_);
-    bytes_.erase(0, append_repaired(bytes_, false, text_, tokenizer_->repair()));
+    tokenizer_->append_bytes(id, options_, state_, bytes_);
+    const std::string_view settled = std::string_view(bytes_).substr(0, bytes_.size() - state_.run);
+    bytes_.erase(0, append_repaired(settled, false, text_, tokenizer_->repair()));
     return text_;
   }
 
-  /// The text of the bytes that wait for the rest of a character, and the end of the sequence: push() starts another.
+  /// The text of the bytes that wait for the rest of a character or of a run of bytes, and the end of the sequence:
+  /// push() starts another.
   std::string_view finish() {
     text_.clear();
+    tokenizer_->end_bytes(state_, bytes_);
     append_repaired(bytes_, true, text_, tokenizer_->repair());
     bytes_.clear();
-    at_start_ = true;
+    state_ = {};
     return text_;
   }
 
@@ -45,7 +48,7 @@ class StreamDecoder {
   DecodeOptions options_;
   std::string bytes_;  // of tokens, not yet text
   std::string text_;
-  bool at_start_ = true;
+  DecodeState state_;
 };
 
 }  // namespace weft::inline v0

@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string_view>
 #include <utility>
@@ -46,6 +47,8 @@ class SubwordModel {
 
   /// Text that the model puts behind words ("</w>"), which decoding takes for a space; mostly empty.
   virtual std::string_view end_of_word_suffix() const noexcept { return {}; }
+  /// The token that stands for text of which the model knows no other: its offsets are trimmed as that text ends.
+  virtual std::optional<TokenId> spelled_as_text() const noexcept { return std::nullopt; }
 
  protected:
   explicit SubwordModel(Vocabulary vocabulary) : vocabulary_(std::move(vocabulary)) {}

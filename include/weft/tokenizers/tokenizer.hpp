@@ -23,6 +23,12 @@ struct DecodeOptions {
   bool skip_special_tokens = true;
 };
 
+/// What decoding keeps from token to token.
+struct DecodeState {
+  bool at_start = true;  ///< a leading space is still to be removed
+  std::size_t run = 0;   ///< bytes at the end of what was written that later tokens may change
+};
+
 /// Turns text into token ids and back. All methods are const and may be called from several threads.
 class Tokenizer {
  public:
@@ -49,18 +55,23 @@ class Tokenizer {
   /// Throws TokenizerError for an id outside the vocabulary.
   std::string decode(std::span<const TokenId> ids, const DecodeOptions& options = {}) const {
     std::string bytes;
-    bool at_start = true;
-    for (const TokenId id : ids) append_bytes(id, options, at_start, bytes);
+    DecodeState state;
+    for (const TokenId id : ids) append_bytes(id, options, state, bytes);
+    end_bytes(state, bytes);
     if (is_utf8(bytes)) return bytes;
     std::string text;
     append_repaired(bytes, true, text, repair());
     return text;
   }
 
-  /// Appends the bytes of one token of a sequence; they may begin or end inside a character. `at_start` is true before
-  /// the first token and kept between the tokens: it says whether a leading space is still to be removed. Throws
+  /// Appends the bytes of one token of a sequence; they may begin or end inside a character. `state` is that of a
+  /// sequence before the first token and kept between the tokens, as are the last state.run bytes of `out`. Throws
   /// TokenizerError for an id outside the vocabulary.
-  virtual void append_bytes(TokenId id, const DecodeOptions& options, bool& at_start, std::string& out) const = 0;
+  virtual void append_bytes(TokenId id, const DecodeOptions& options, DecodeState& state, std::string& out) const = 0;
+  /// Ends a sequence: nothing changes the last state.run bytes of `out` any more.
+  virtual void end_bytes(DecodeState& state, std::string& out) const {
+    static_cast<void>(state), static_cast<void>(out);
+  }
 
   virtual Utf8Repair repair() const noexcept { return Utf8Repair::bytes; }
 

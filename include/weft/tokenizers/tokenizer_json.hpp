@@ -228,12 +228,12 @@ inline TokenizerParts read_tokenizer_json(const Json& json, const TokenizerConfi
     parts.post_processor = detail::PostProcessorReader().read(*post_processor);
   if (const Json* decoder = json.given("decoder")) {
     parts.decoder = detail::DecoderReader().read(*decoder);
+    if (decoder->at("type").as_string() == "ByteLevel" && !parts.model->end_of_word_suffix().empty()) {  // CLIP's
+      parts.decoder.start = TokenDecoder::Start::word;
+      parts.decoder.suffix = parts.model->end_of_word_suffix();
+    }
   } else {
     parts.decoder.steps.emplace_back(DecodeJoined{});
-  }
-  if (parts.decoder.start == TokenDecoder::Start::first_token && !parts.model->end_of_word_suffix().empty()) {
-    parts.decoder.start = TokenDecoder::Start::word;
-    parts.decoder.suffix = parts.model->end_of_word_suffix();
   }
   std::vector<AddedToken> added;
   if (const Json* tokens = json.given("added_tokens"))

@@ -200,18 +200,16 @@ class DecoderReader {
     if (type == "ByteLevel") {
       decode_byte_level(decoder_);
       fused_ = true;
-    } else if (type == "ByteFallback") {
-      decoder_.steps.emplace_back(DecodeByteFallback{});
+    } else if (type == "ByteFallback" && !decoder_.byte_fallback) {
+      decoder_.byte_fallback = true;
     } else if (type == "WordPiece") {
-      decoder_.steps.emplace_back(
-          DecodeWordPiece{std::string(json.at("prefix").as_string()), json.at("cleanup").as_bool()});
+      steps().emplace_back(DecodeWordPiece{std::string(json.at("prefix").as_string()), json.at("cleanup").as_bool()});
       needs_first_ = true;
     } else if (type == "Metaspace") {
       const Metaspace metaspace = read_metaspace(json);
-      decoder_.steps.emplace_back(
-          DecodeMetaspace{metaspace.replacement, metaspace.prepend != Metaspace::Prepend::never});
+      steps().emplace_back(DecodeMetaspace{metaspace.replacement, metaspace.prepend != Metaspace::Prepend::never});
       needs_first_ = true;
-    } else if (type == "BPEDecoder" && decoder_.steps.empty()) {
+    } else if (type == "BPEDecoder" && steps().empty() && !decoder_.byte_fallback) {
       decoder_.start = TokenDecoder::Start::word;
       decoder_.suffix = json.at("suffix").as_string();
       fused_ = true;
@@ -220,18 +218,20 @@ class DecoderReader {
       read_pattern(
           json.at("pattern"),
           [&](std::string text) {
-            decoder_.steps.emplace_back(DecodeReplace{std::move(text), content});
+            steps().emplace_back(DecodeReplace{std::move(text), content});
           },
           [&](Regex regex) {
-            decoder_.steps.emplace_back(DecodeReplaceMatches{std::move(regex), content});
+            steps().emplace_back(DecodeReplaceMatches{std::move(regex), content});
           });
     } else if (type == "Strip") {
-      decoder_.steps.emplace_back(
+      steps().emplace_back(
           DecodeStrip{one_character(json.at("content")), json.at("start").as_size(), json.at("stop").as_size()});
     } else {
       unsupported_component(json, "decoder");
     }
   }
+
+  std::vector<DecodeStep>& steps() noexcept { return decoder_.byte_fallback ? decoder_.text_steps : decoder_.steps; }
 
   TokenDecoder decoder_;
   bool fused_ = false;

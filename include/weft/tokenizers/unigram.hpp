@@ -63,6 +63,8 @@ class UnigramModel final : public SubwordModel {
     });
   }
 
+  std::optional<TokenId> spelled_as_text() const noexcept override { return unk_; }
+
  private:
   static constexpr std::uint32_t nowhere = std::numeric_limits<std::uint32_t>::max();
 

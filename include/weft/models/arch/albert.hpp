@@ -16,20 +16,29 @@ inline EncoderConfig read_albert(ConfigReader& config) {
   c.embedding = config.positive("embedding_size");
   c.projected = true;
   c.layer_groups = config.positive_or("num_hidden_groups", 1);
-  if (config.positive_or("inner_group_num", 1) != 1)
-    raise<UnsupportedError>(config.object().location(), ": inner_group_num other than 1 is not supported");
+  c.group_layers = config.positive_or("inner_group_num", 1);
+  c.layers *= c.group_layers;
   c.masked_activation = head_activation_of(c.activation);
   c.modules = {.embedding = "albert.encoder.embedding_hidden_mapping_in",
-               .layer = "albert.encoder.albert_layer_groups.{}.albert_layers.0",
+               .layer = "albert.encoder.albert_layer_groups.{}.albert_layers.{}",
                .attention = "attention.dense",
                .mlp = "ffn_output"};
   return c;
 }
 
+template <auto... Members>
+inline constexpr auto in_group = slot<&EncoderWeights::groups, &EncoderGroupWeights::layers, Members...>;
+
 /// A tensor of the weights that several layers share.
 constexpr EncoderRow shared_row(std::string_view name, EncoderSlot slot, EncoderRow::Extent rows,
                                 EncoderRow::Extent columns = nullptr) {
-  return {.name = name, .gguf = "", .slot = slot, .rows = rows, .columns = columns, .layers = dim::weighted_layers};
+  return {.name = name,
+          .gguf = "",
+          .slot = slot,
+          .rows = rows,
+          .columns = columns,
+          .layers = dim::layer_groups,
+          .experts = dim::group_layers};
 }
 
 inline constexpr auto albert_embeddings = std::to_array<EncoderRow>({
@@ -46,38 +55,38 @@ inline constexpr auto albert_embeddings = std::to_array<EncoderRow>({
 });
 
 inline constexpr auto albert_layers = std::to_array<EncoderRow>({
-    shared_row("albert.encoder.albert_layer_groups.{}.albert_layers.0.attention.query.weight", in_encoder::q,
-               dim::query, dim::hidden),
-    shared_row("albert.encoder.albert_layer_groups.{}.albert_layers.0.attention.query.bias", in_encoder::q_bias,
-               dim::query),
-    shared_row("albert.encoder.albert_layer_groups.{}.albert_layers.0.attention.key.weight", in_encoder::k,
-               dim::key_value, dim::hidden),
-    shared_row("albert.encoder.albert_layer_groups.{}.albert_layers.0.attention.key.bias", in_encoder::k_bias,
-               dim::key_value),
-    shared_row("albert.encoder.albert_layer_groups.{}.albert_layers.0.attention.value.weight", in_encoder::v,
-               dim::key_value, dim::hidden),
-    shared_row("albert.encoder.albert_layer_groups.{}.albert_layers.0.attention.value.bias", in_encoder::v_bias,
-               dim::key_value),
-    shared_row("albert.encoder.albert_layer_groups.{}.albert_layers.0.attention.dense.weight", in_encoder::o,
-               dim::hidden, dim::query),
-    shared_row("albert.encoder.albert_layer_groups.{}.albert_layers.0.attention.dense.bias", in_encoder::o_bias,
-               dim::hidden),
-    shared_row("albert.encoder.albert_layer_groups.{}.albert_layers.0.attention.LayerNorm.weight",
-               in_encoder::attention_norm, dim::hidden),
-    shared_row("albert.encoder.albert_layer_groups.{}.albert_layers.0.attention.LayerNorm.bias",
-               in_encoder::attention_norm_bias, dim::hidden),
-    shared_row("albert.encoder.albert_layer_groups.{}.albert_layers.0.ffn.weight", in_encoder::up, dim::intermediate,
-               dim::hidden),
-    shared_row("albert.encoder.albert_layer_groups.{}.albert_layers.0.ffn.bias", in_encoder::up_bias,
-               dim::intermediate),
-    shared_row("albert.encoder.albert_layer_groups.{}.albert_layers.0.ffn_output.weight", in_encoder::down, dim::hidden,
-               dim::intermediate),
-    shared_row("albert.encoder.albert_layer_groups.{}.albert_layers.0.ffn_output.bias", in_encoder::down_bias,
-               dim::hidden),
-    shared_row("albert.encoder.albert_layer_groups.{}.albert_layers.0.full_layer_layer_norm.weight",
-               in_encoder::mlp_norm, dim::hidden),
-    shared_row("albert.encoder.albert_layer_groups.{}.albert_layers.0.full_layer_layer_norm.bias",
-               in_encoder::mlp_norm_bias, dim::hidden),
+    shared_row("albert.encoder.albert_layer_groups.{}.albert_layers.{}.attention.query.weight",
+               in_group<&EncoderLayerWeights::attention, &AttentionWeights::q>, dim::query, dim::hidden),
+    shared_row("albert.encoder.albert_layer_groups.{}.albert_layers.{}.attention.query.bias",
+               in_group<&EncoderLayerWeights::attention, &AttentionWeights::q_bias>, dim::query),
+    shared_row("albert.encoder.albert_layer_groups.{}.albert_layers.{}.attention.key.weight",
+               in_group<&EncoderLayerWeights::attention, &AttentionWeights::k>, dim::key_value, dim::hidden),
+    shared_row("albert.encoder.albert_layer_groups.{}.albert_layers.{}.attention.key.bias",
+               in_group<&EncoderLayerWeights::attention, &AttentionWeights::k_bias>, dim::key_value),
+    shared_row("albert.encoder.albert_layer_groups.{}.albert_layers.{}.attention.value.weight",
+               in_group<&EncoderLayerWeights::attention, &AttentionWeights::v>, dim::key_value, dim::hidden),
+    shared_row("albert.encoder.albert_layer_groups.{}.albert_layers.{}.attention.value.bias",
+               in_group<&EncoderLayerWeights::attention, &AttentionWeights::v_bias>, dim::key_value),
+    shared_row("albert.encoder.albert_layer_groups.{}.albert_layers.{}.attention.dense.weight",
+               in_group<&EncoderLayerWeights::attention, &AttentionWeights::o>, dim::hidden, dim::query),
+    shared_row("albert.encoder.albert_layer_groups.{}.albert_layers.{}.attention.dense.bias",
+               in_group<&EncoderLayerWeights::attention, &AttentionWeights::o_bias>, dim::hidden),
+    shared_row("albert.encoder.albert_layer_groups.{}.albert_layers.{}.attention.LayerNorm.weight",
+               in_group<&EncoderLayerWeights::attention_norm, &NormWeights::gain>, dim::hidden),
+    shared_row("albert.encoder.albert_layer_groups.{}.albert_layers.{}.attention.LayerNorm.bias",
+               in_group<&EncoderLayerWeights::attention_norm, &NormWeights::bias>, dim::hidden),
+    shared_row("albert.encoder.albert_layer_groups.{}.albert_layers.{}.ffn.weight",
+               in_group<&EncoderLayerWeights::mlp, &MlpWeights::up>, dim::intermediate, dim::hidden),
+    shared_row("albert.encoder.albert_layer_groups.{}.albert_layers.{}.ffn.bias",
+               in_group<&EncoderLayerWeights::mlp, &MlpWeights::up_bias>, dim::intermediate),
+    shared_row("albert.encoder.albert_layer_groups.{}.albert_layers.{}.ffn_output.weight",
+               in_group<&EncoderLayerWeights::mlp, &MlpWeights::down>, dim::hidden, dim::intermediate),
+    shared_row("albert.encoder.albert_layer_groups.{}.albert_layers.{}.ffn_output.bias",
+               in_group<&EncoderLayerWeights::mlp, &MlpWeights::down_bias>, dim::hidden),
+    shared_row("albert.encoder.albert_layer_groups.{}.albert_layers.{}.full_layer_layer_norm.weight",
+               in_group<&EncoderLayerWeights::mlp_norm, &NormWeights::gain>, dim::hidden),
+    shared_row("albert.encoder.albert_layer_groups.{}.albert_layers.{}.full_layer_layer_norm.bias",
+               in_group<&EncoderLayerWeights::mlp_norm, &NormWeights::bias>, dim::hidden),
 });
 
 inline constexpr auto albert_tensors =

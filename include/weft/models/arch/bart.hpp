@@ -43,6 +43,7 @@ inline Seq2SeqConfig read_bart_family(ConfigReader& config, bool scales_embeddin
                        .mlp = "fc2",
                        .norm = "model.encoder.layer_norm"};
   c.decoder.form = BlockForm::residual_norm;
+  c.decoder.final_norm = false;
   c.decoder.kv_heads = c.decoder.heads;
   c.decoder.cross_attention = true;
   c.decoder.tied_embeddings = config.flag_or("tie_word_embeddings", true);
@@ -60,6 +61,7 @@ inline Seq2SeqConfig read_bart_family(ConfigReader& config, bool scales_embeddin
 inline void set_pre_norm(Seq2SeqConfig& c) {
   c.encoder.form = EncoderForm::pre_norm;
   c.decoder.form = BlockForm::pre_norm;
+  c.decoder.final_norm = true;
 }
 
 inline Seq2SeqConfig read_bart(ConfigReader& config) { return read_bart_family(config, false); }

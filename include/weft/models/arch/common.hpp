@@ -184,7 +184,8 @@ inline void read_rope_scaling(const Json& scaling, RopeParams& rope, float& part
   if (type == "linear") {
     rope.scaling = LinearRopeScaling{.factor = reader.number("factor")};
   } else if (type == "dynamic") {
-    rope.scaling = DynamicRopeScaling{.factor = reader.number("factor"), .original_context = original()};
+    static_cast<void>(original());  // which the reference does not use
+    rope.scaling = DynamicRopeScaling{.factor = reader.number("factor"), .original_context = context};
   } else if (type == "llama3") {
     rope.scaling = Llama3RopeScaling{.factor = reader.number("factor"),
                                      .low_freq_factor = reader.number("low_freq_factor"),

@@ -18,7 +18,8 @@ inline std::size_t token_types(const EncoderConfig& c) { return c.token_types; }
 inline std::size_t buckets(const EncoderConfig& c) { return c.buckets.buckets; }
 inline std::size_t heads(const EncoderConfig& c) { return c.heads; }
 inline std::size_t classes(const EncoderConfig& c) { return c.classes; }
-inline std::size_t weighted_layers(const EncoderConfig& c) { return c.weighted_layers(); }
+inline std::size_t layer_groups(const EncoderConfig& c) { return c.layer_groups; }
+inline std::size_t group_layers(const EncoderConfig& c) { return c.group_layers; }
 inline std::size_t one(const EncoderConfig&) { return 1; }
 inline std::size_t two(const EncoderConfig&) { return 2; }
 

@@ -27,7 +27,7 @@ inline DecoderConfig read_falcon(ConfigReader& config) {
   if (config.flag_or("alibi", false)) {
     // The bias is added before scores are scaled.
     c.alibi_slopes = alibi_slopes(c.heads);
-    for (float& slope : c.alibi_slopes) slope *= c.score_scale();
+    for (float& slope : c.alibi_slopes) slope *= c.score_scale(0);
     for (const char* unused : {"rope_theta", "rope_scaling", "rope_parameters"})
       static_cast<void>(config.optional(unused));
   } else {

@@ -31,7 +31,7 @@ inline DecoderConfig read_gpt2(ConfigReader& config) {
   c.position_rows = c.context;
   c.tied_embeddings = config.flag_or("tie_word_embeddings", true);
   if (!config.flag_or("scale_attn_weights", true)) c.attention_scale = 1.f;
-  config.refuse("scale_attn_by_inverse_layer_idx");
+  c.inverse_layer_scale = config.flag_or("scale_attn_by_inverse_layer_idx", false);
   config.refuse("add_cross_attention");
   c.modules = {
       .embedding = "transformer.drop", .layer = "transformer.h.{}", .attention = "attn", .norm = "transformer.ln_f"};

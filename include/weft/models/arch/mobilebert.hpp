@@ -12,12 +12,30 @@ namespace dim {
 
 inline std::size_t bottleneck(const EncoderConfig& c) { return c.bottleneck; }
 inline std::size_t feed_forward(const EncoderConfig& c) { return c.feed_forward; }
-inline std::size_t trigram(const EncoderConfig& c) { return 3 * c.embedding; }
+inline std::size_t projected(const EncoderConfig& c) { return c.trigrams ? 3 * c.embedding : c.embedding; }
+inline std::size_t valued(const EncoderConfig& c) {
+  return c.bottleneck_form == BottleneckForm::query_key ? c.hidden : c.bottleneck;
+}
 inline std::size_t after_embedding(const EncoderConfig& c) { return c.hidden - c.embedding; }
 
 }  // namespace dim
 
 namespace arch {
+
+/// Throws UnsupportedError for queries, keys and values that are all made of what is not narrowed: their weights, which
+/// are as narrow as the bottleneck, do not fit.
+inline BottleneckForm read_bottleneck_form(ConfigReader& config) {
+  const bool any = config.flag_or("use_bottleneck", true);
+  const bool query_key = config.flag_or("key_query_shared_bottleneck", true);
+  const bool one = config.flag_or("use_bottleneck_attention", false);
+  if (!any) return BottleneckForm::none;
+  if (one) return BottleneckForm::one;
+  if (!query_key)
+    raise<UnsupportedError>(config.object().location(),
+                            ": MobileBERT with neither key_query_shared_bottleneck nor use_bottleneck_attention is not "
+                            "supported");
+  return BottleneckForm::query_key;
+}
 
 inline EncoderConfig read_mobilebert(ConfigReader& config) {
   EncoderConfig c = read_encoder_sizes(config);
@@ -25,21 +43,21 @@ inline EncoderConfig read_mobilebert(ConfigReader& config) {
   c.activation = read_activation(config, "hidden_act");
   c.token_types = config.positive_or("type_vocab_size", 2);
   c.embedding = config.positive("embedding_size");
-  c.trigrams = true;
-  c.bottleneck = config.positive("intra_bottleneck_size");
+  c.projected_first = true;
+  c.trigrams = config.flag_or("trigram_input", true);
+  c.bottleneck_form = read_bottleneck_form(config);
+  const std::size_t bottleneck = config.positive_or("intra_bottleneck_size", 128);
+  c.bottleneck = c.bottleneck_form == BottleneckForm::none ? c.hidden : bottleneck;
   c.feed_forward = config.positive("num_feedforward_networks") - 1;
   c.plain_pooler = !config.flag_or("classifier_activation", true);
   c.masked_activation = head_activation_of(c.activation);
   c.modules = {.embedding = "mobilebert.embeddings", .layer = "mobilebert.encoder.layer.{}"};
-  const bool usual = config.flag_or("trigram_input", true) && config.flag_or("use_bottleneck", true) &&
-                     config.flag_or("key_query_shared_bottleneck", true) &&
-                     !config.flag_or("use_bottleneck_attention", false) &&
-                     config.text_or("normalization_type", "no_norm") == "no_norm";
-  if (!usual)
-    raise<UnsupportedError>(config.object().location(),
-                            ": MobileBERT with another trigram_input, use_bottleneck, key_query_shared_bottleneck, "
-                            "use_bottleneck_attention or normalization_type than the published "
-                            "model is not supported");
+  const std::string_view norm = config.text_or("normalization_type", "no_norm");
+  if (norm != "no_norm" && norm != "layer_norm")
+    raise<UnsupportedError>(config.object().location(), ": the normalization_type \"", norm,
+                            "\" is not supported (no_norm and layer_norm are)");
+  c.norm = norm == "no_norm" ? NormKind::scaled : NormKind::layer;
+  c.outer_norm_eps = 1e-5f;  // in no config
   if (c.bottleneck % c.heads != 0)
     raise<ConfigError>(config.object().location(), ": intra_bottleneck_size ", c.bottleneck,
                        " is not a multiple of num_attention_heads ", c.heads);
@@ -53,6 +71,8 @@ inline EncoderConfig read_mobilebert(ConfigReader& config) {
 namespace task {
 
 inline bool dense_pooler(const EncoderConfig& c, std::size_t layer) { return !c.plain_pooler && pooler(c, layer); }
+inline bool bottleneck(const EncoderConfig& c, std::size_t) { return c.bottleneck_form != BottleneckForm::none; }
+inline bool query_key(const EncoderConfig& c, std::size_t) { return c.bottleneck_form == BottleneckForm::query_key; }
 
 }  // namespace task
 
@@ -77,6 +97,12 @@ inline constexpr auto narrow_mlp_norm = in_bottleneck<Part, &NormedMlpWeights::n
 
 }  // namespace in_encoder
 
+/// A tensor into or out of a bottleneck.
+constexpr EncoderRow bottleneck_row(std::string_view name, TaskNeeds present, EncoderSlot slot, EncoderRow::Extent rows,
+                                    EncoderRow::Extent columns = nullptr) {
+  return {.name = name, .gguf = "", .slot = slot, .rows = rows, .columns = columns, .present = present};
+}
+
 /// One of the feed-forward layers before the last.
 constexpr EncoderRow feed_forward_row(std::string_view name, EncoderSlot slot, EncoderRow::Extent rows,
                                       EncoderRow::Extent columns = nullptr) {
@@ -90,29 +116,29 @@ inline constexpr auto mobilebert_embeddings = std::to_array<EncoderRow>({
     lookup_row("mobilebert.embeddings.token_type_embeddings.weight", in_encoder::token_types, dim::token_types,
                dim::hidden),
     encoder_row("mobilebert.embeddings.embedding_transformation.weight", in_encoder::projection, dim::hidden,
-                dim::trigram),
+                dim::projected),
     encoder_row("mobilebert.embeddings.embedding_transformation.bias", in_encoder::projection_bias, dim::hidden),
     encoder_row("mobilebert.embeddings.LayerNorm.weight", in_encoder::embedding_norm, dim::hidden),
     encoder_row("mobilebert.embeddings.LayerNorm.bias", in_encoder::embedding_norm_bias, dim::hidden),
 });
 
 inline constexpr auto mobilebert_attention = std::to_array<EncoderRow>({
-    encoder_row("mobilebert.encoder.layer.{}.bottleneck.input.dense.weight",
-                in_encoder::bottleneck_weight<&BottleneckLayerWeights::input>, dim::bottleneck, dim::hidden),
-    encoder_row("mobilebert.encoder.layer.{}.bottleneck.input.dense.bias",
-                in_encoder::bottleneck_bias<&BottleneckLayerWeights::input>, dim::bottleneck),
-    encoder_row("mobilebert.encoder.layer.{}.bottleneck.input.LayerNorm.weight",
-                in_encoder::bottleneck_gain<&BottleneckLayerWeights::input>, dim::bottleneck),
-    encoder_row("mobilebert.encoder.layer.{}.bottleneck.input.LayerNorm.bias",
-                in_encoder::bottleneck_shift<&BottleneckLayerWeights::input>, dim::bottleneck),
-    encoder_row("mobilebert.encoder.layer.{}.bottleneck.attention.dense.weight",
-                in_encoder::bottleneck_weight<&BottleneckLayerWeights::query_key>, dim::bottleneck, dim::hidden),
-    encoder_row("mobilebert.encoder.layer.{}.bottleneck.attention.dense.bias",
-                in_encoder::bottleneck_bias<&BottleneckLayerWeights::query_key>, dim::bottleneck),
-    encoder_row("mobilebert.encoder.layer.{}.bottleneck.attention.LayerNorm.weight",
-                in_encoder::bottleneck_gain<&BottleneckLayerWeights::query_key>, dim::bottleneck),
-    encoder_row("mobilebert.encoder.layer.{}.bottleneck.attention.LayerNorm.bias",
-                in_encoder::bottleneck_shift<&BottleneckLayerWeights::query_key>, dim::bottleneck),
+    bottleneck_row("mobilebert.encoder.layer.{}.bottleneck.input.dense.weight", task::bottleneck,
+                   in_encoder::bottleneck_weight<&BottleneckLayerWeights::input>, dim::bottleneck, dim::hidden),
+    bottleneck_row("mobilebert.encoder.layer.{}.bottleneck.input.dense.bias", task::bottleneck,
+                   in_encoder::bottleneck_bias<&BottleneckLayerWeights::input>, dim::bottleneck),
+    bottleneck_row("mobilebert.encoder.layer.{}.bottleneck.input.LayerNorm.weight", task::bottleneck,
+                   in_encoder::bottleneck_gain<&BottleneckLayerWeights::input>, dim::bottleneck),
+    bottleneck_row("mobilebert.encoder.layer.{}.bottleneck.input.LayerNorm.bias", task::bottleneck,
+                   in_encoder::bottleneck_shift<&BottleneckLayerWeights::input>, dim::bottleneck),
+    bottleneck_row("mobilebert.encoder.layer.{}.bottleneck.attention.dense.weight", task::query_key,
+                   in_encoder::bottleneck_weight<&BottleneckLayerWeights::query_key>, dim::bottleneck, dim::hidden),
+    bottleneck_row("mobilebert.encoder.layer.{}.bottleneck.attention.dense.bias", task::query_key,
+                   in_encoder::bottleneck_bias<&BottleneckLayerWeights::query_key>, dim::bottleneck),
+    bottleneck_row("mobilebert.encoder.layer.{}.bottleneck.attention.LayerNorm.weight", task::query_key,
+                   in_encoder::bottleneck_gain<&BottleneckLayerWeights::query_key>, dim::bottleneck),
+    bottleneck_row("mobilebert.encoder.layer.{}.bottleneck.attention.LayerNorm.bias", task::query_key,
+                   in_encoder::bottleneck_shift<&BottleneckLayerWeights::query_key>, dim::bottleneck),
     encoder_row("mobilebert.encoder.layer.{}.attention.self.query.weight",
                 in_encoder::narrow_attention<&AttentionWeights::q>, dim::query, dim::bottleneck),
     encoder_row("mobilebert.encoder.layer.{}.attention.self.query.bias",
@@ -122,7 +148,7 @@ inline constexpr auto mobilebert_attention = std::to_array<EncoderRow>({
     encoder_row("mobilebert.encoder.layer.{}.attention.self.key.bias",
                 in_encoder::narrow_attention<&AttentionWeights::k_bias>, dim::key_value),
     encoder_row("mobilebert.encoder.layer.{}.attention.self.value.weight",
-                in_encoder::narrow_attention<&AttentionWeights::v>, dim::key_value, dim::hidden),
+                in_encoder::narrow_attention<&AttentionWeights::v>, dim::key_value, dim::valued),
     encoder_row("mobilebert.encoder.layer.{}.attention.self.value.bias",
                 in_encoder::narrow_attention<&AttentionWeights::v_bias>, dim::key_value),
     encoder_row("mobilebert.encoder.layer.{}.attention.output.dense.weight",
@@ -170,14 +196,14 @@ inline constexpr auto mobilebert_mlp = std::to_array<EncoderRow>({
                 in_encoder::narrow_mlp_norm<&BottleneckLayerWeights::last, &NormWeights::gain>, dim::bottleneck),
     encoder_row("mobilebert.encoder.layer.{}.output.LayerNorm.bias",
                 in_encoder::narrow_mlp_norm<&BottleneckLayerWeights::last, &NormWeights::bias>, dim::bottleneck),
-    encoder_row("mobilebert.encoder.layer.{}.output.bottleneck.dense.weight",
-                in_encoder::bottleneck_weight<&BottleneckLayerWeights::output>, dim::hidden, dim::bottleneck),
-    encoder_row("mobilebert.encoder.layer.{}.output.bottleneck.dense.bias",
-                in_encoder::bottleneck_bias<&BottleneckLayerWeights::output>, dim::hidden),
-    encoder_row("mobilebert.encoder.layer.{}.output.bottleneck.LayerNorm.weight",
-                in_encoder::bottleneck_gain<&BottleneckLayerWeights::output>, dim::hidden),
-    encoder_row("mobilebert.encoder.layer.{}.output.bottleneck.LayerNorm.bias",
-                in_encoder::bottleneck_shift<&BottleneckLayerWeights::output>, dim::hidden),
+    bottleneck_row("mobilebert.encoder.layer.{}.output.bottleneck.dense.weight", task::bottleneck,
+                   in_encoder::bottleneck_weight<&BottleneckLayerWeights::output>, dim::hidden, dim::bottleneck),
+    bottleneck_row("mobilebert.encoder.layer.{}.output.bottleneck.dense.bias", task::bottleneck,
+                   in_encoder::bottleneck_bias<&BottleneckLayerWeights::output>, dim::hidden),
+    bottleneck_row("mobilebert.encoder.layer.{}.output.bottleneck.LayerNorm.weight", task::bottleneck,
+                   in_encoder::bottleneck_gain<&BottleneckLayerWeights::output>, dim::hidden),
+    bottleneck_row("mobilebert.encoder.layer.{}.output.bottleneck.LayerNorm.bias", task::bottleneck,
+                   in_encoder::bottleneck_shift<&BottleneckLayerWeights::output>, dim::hidden),
 });
 
 inline constexpr auto mobilebert_heads =
@@ -208,8 +234,13 @@ inline constexpr auto mobilebert_tensors =
 inline constexpr auto mobilebert_ignored_keys =
     joined(encoder_ignored_keys, std::to_array<std::string_view>({"true_hidden_size"}));
 
+// Among them the bottleneck of queries and keys, which a model may hold although it uses the other for all.
 inline constexpr auto mobilebert_ignored_tensors = std::to_array<std::string_view>(
-    {"cls.predictions.decoder.weight", "cls.predictions.decoder.bias", "mobilebert.embeddings.position_ids"});
+    {"cls.predictions.decoder.weight", "cls.predictions.decoder.bias", "mobilebert.embeddings.position_ids",
+     "mobilebert.encoder.layer.{}.bottleneck.attention.dense.weight",
+     "mobilebert.encoder.layer.{}.bottleneck.attention.dense.bias",
+     "mobilebert.encoder.layer.{}.bottleneck.attention.LayerNorm.weight",
+     "mobilebert.encoder.layer.{}.bottleneck.attention.LayerNorm.bias"});
 
 /// MobileBERT (Sun et al. 2020, arXiv:2004.02984; transformers, models/mobilebert/modeling_mobilebert.py).
 inline constexpr EncoderArchitecture mobilebert{.model_type = "mobilebert",

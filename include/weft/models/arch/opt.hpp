@@ -23,7 +23,7 @@ inline DecoderConfig read_opt(ConfigReader& config) {
   if (!config.flag_or("layer_norm_elementwise_affine", true))
     raise<UnsupportedError>(config.object().location(),
                             ": OPT with layer_norm_elementwise_affine false is not supported");
-  if (c.form == BlockForm::pre_norm) config.refuse("_remove_final_layer_norm");
+  c.final_norm = !config.flag_or("_remove_final_layer_norm", false) && c.form == BlockForm::pre_norm;
   c.modules = {.embedding = "hidden_states.0",  // the sum of two modules' outputs, the output of none
                .layer = "model.decoder.layers.{}",
                .mlp = "fc2",
@@ -34,7 +34,7 @@ inline DecoderConfig read_opt(ConfigReader& config) {
 namespace opt_has {
 
 inline bool projections(const DecoderConfig& c, std::size_t) { return c.embedding != 0; }
-inline bool final_norm(const DecoderConfig& c, std::size_t) { return c.form == BlockForm::pre_norm; }
+inline bool final_norm(const DecoderConfig& c, std::size_t) { return c.final_norm; }
 
 }  // namespace opt_has
 

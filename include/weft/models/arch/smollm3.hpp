@@ -23,7 +23,8 @@ inline DecoderConfig read_smollm3(ConfigReader& config) {
     c.unrotated_layers.push_back(rotated ? rotated->at(i).as_size() == 0 : (i + 1) % interval == 0);
   c.full_attention = read_layer_types(config, c.layers);
   const std::size_t window = config.positive_or("sliding_window", 0);
-  if (config.flag_or("use_sliding_window", false)) c.window = window;
+  static_cast<void>(config.optional("max_window_layers"));  // of the config that this one was made of
+  if (config.flag_or("use_sliding_window", false) || !c.full_attention.empty()) c.window = window;
   if (c.full_attention.empty())
     for (std::size_t i = 0; i < c.layers; ++i) c.full_attention.push_back(c.rotates(i));
   return c;

@@ -9,7 +9,8 @@
 namespace weft::inline v0::arch {
 
 /// "relu", "gated-gelu", ...: an activation, and whether the feed-forward layer has a gate. What "gated-gelu" says is
-/// the tanh form (transformers, models/t5/configuration_t5.py).
+/// the tanh form (transformers, models/t5/configuration_t5.py). What dense_act_fn and is_gated_act say beside it
+/// counts.
 inline bool has_t5_gate(const Seq2SeqConfig& c, std::size_t) { return c.encoder.gated; }
 inline bool has_no_t5_gate(const Seq2SeqConfig& c, std::size_t) { return !c.encoder.gated; }
 
@@ -20,6 +21,8 @@ inline void read_t5_feed_forward(ConfigReader& config, std::string_view fallback
   c.encoder.gated = kind.starts_with(gate);
   if (c.encoder.gated) kind.remove_prefix(gate.size());
   if (c.encoder.gated && kind == "gelu") kind = "gelu_new";
+  if (const Json* activation = config.optional("dense_act_fn")) kind = (value = activation)->as_string();
+  c.encoder.gated = config.flag_or("is_gated_act", c.encoder.gated);
   c.encoder.activation = c.decoder.activation = activation_named(value ? *value : config.object(), kind);
 }
 
@@ -196,9 +199,7 @@ inline constexpr auto tensors = joined(
 
 }  // namespace t5_slots
 
-// The keys that follow from feed_forward_proj, and tables of embeddings beside those that are read.
-inline constexpr auto t5_ignored_keys =
-    joined(seq2seq_ignored_keys, std::to_array<std::string_view>({"dense_act_fn", "is_gated_act"}));
+// Tables of embeddings beside those that are read.
 inline constexpr auto t5_ignored_tensors =
     std::to_array<std::string_view>({"shared.weight", "encoder.embed_tokens.weight", "decoder.embed_tokens.weight",
                                      "decoder.block.0.layer.1.EncDecAttention.relative_attention_bias.weight"});
@@ -207,14 +208,14 @@ inline constexpr auto t5_ignored_tensors =
 inline constexpr Seq2SeqArchitecture t5{.model_type = "t5",
                                         .read_config = read_t5,
                                         .tensors = t5_slots::tensors,
-                                        .ignored_keys = t5_ignored_keys,
+                                        .ignored_keys = seq2seq_ignored_keys,
                                         .ignored_tensors = t5_ignored_tensors};
 
 /// mT5 (Xue et al. 2021, arXiv:2010.11934; transformers, models/mt5/modeling_mt5.py).
 inline constexpr Seq2SeqArchitecture mt5{.model_type = "mt5",
                                          .read_config = read_mt5,
                                          .tensors = t5_slots::tensors,
-                                         .ignored_keys = t5_ignored_keys,
+                                         .ignored_keys = seq2seq_ignored_keys,
                                          .ignored_tensors = t5_ignored_tensors};
 
 }  // namespace weft::inline v0::arch
