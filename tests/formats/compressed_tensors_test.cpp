@@ -35,24 +35,39 @@ const QuantizedCopy& set_weights(const QuantizedCopy& copy, const char* key, con
 }
 
 TEST(CompressedTensors, GroupsInTheOrderOfActivations) {
-  const QuantizedCopy copy("packed-int4");
-  const AnyTensor weight = copy.open().tensor(layer + ".weight");
-  std::vector<std::int32_t> groups(64, -1);
-  copy.put(layer + ".weight_g_idx", tensor_of(Shape{64}, groups));
-  EXPECT_TRUE(same_bytes(copy.open().tensor(layer + ".weight"), weight));  // -1: not used
-  for (std::size_t i = 0; i < 64; ++i) groups[i] = static_cast<std::int32_t>(i / 32);
-  copy.put(layer + ".weight_g_idx", tensor_of(Shape{64}, groups));
-  EXPECT_TRUE(same_bytes(copy.open().tensor(layer + ".weight"), weight));
-  groups[3] = 1;
-  copy.put(layer + ".weight_g_idx", tensor_of(Shape{64}, groups));
-  const AnyTensor other = copy.open().tensor(layer + ".weight");
-  for (std::size_t i = 0; i < 64; ++i)  // q is not 0 there
-    EXPECT_EQ(other.elements<bfloat16>()[i].bits == weight.elements<bfloat16>()[i].bits, i != 3) << i;
-  groups[3] = 2;
-  copy.put(layer + ".weight_g_idx", tensor_of(Shape{64}, groups));
-  EXPECT_THAT(refusal(copy), HasSubstr("weight_g_idx: input 3 is in group 2, there are 2"));
-  copy.put(layer + ".weight_g_idx", zeros_of(DType::i32, {32}));
-  EXPECT_THAT(refusal(copy), HasSubstr("weight_g_idx has shape (32), expected (64)"));
+  for (const char* name : {"packed-int4", "int8-group"}) {
+    const QuantizedCopy copy(name);
+    const auto with = [&](const std::vector<std::int32_t>& groups) {
+      copy.put(layer + ".weight_g_idx", tensor_of(Shape{groups.size()}, groups));
+      return copy.open().tensor(layer + ".weight");
+    };
+    const AnyTensor weight = copy.open().tensor(layer + ".weight");
+    std::vector<std::int32_t> groups(64, -1);
+    EXPECT_TRUE(same_bytes(with(groups), weight)) << name;  // -1: not used
+    for (std::size_t i = 0; i < 64; ++i) groups[i] = static_cast<std::int32_t>(i / 32);
+    EXPECT_TRUE(same_bytes(with(groups), weight)) << name;
+    groups[3] = 1;
+    groups[62] = 0;
+    const AnyTensor other = with(groups);
+    ASSERT_EQ(other.dtype(), weight.dtype());
+    const auto number = [](const AnyTensor& matrix, std::size_t i) {
+      return matrix.dtype() == DType::f16 ? static_cast<float>(matrix.elements<half>()[i])
+                                          : static_cast<float>(matrix.elements<bfloat16>()[i]);
+    };
+    const SafetensorsFile file(copy.path() / "model.safetensors");
+    const AnyTensor scale = file.tensor(layer + ".weight_scale");
+    for (std::size_t i = 0; i < other.size(); ++i) {
+      const std::size_t c = i % 64, from = i / 64 * 2 + c / 32, to = i / 64 * 2 + 1 - c / 32;
+      const bool moved = c == 3 || c == 62;
+      const float expected = moved ? number(weight, i) / number(scale, from) * number(scale, to) : number(weight, i);
+      EXPECT_NEAR(number(other, i), expected, moved ? 0.01f : 0.f) << name << i;
+    }
+    groups[3] = 2;
+    EXPECT_THAT(message_of<FormatError>([&] { with(groups); }),
+                HasSubstr("weight_g_idx: input 3 is in group 2, there are 2"));
+    EXPECT_THAT(message_of<FormatError>([&] { with(std::vector<std::int32_t>(32)); }),
+                HasSubstr("weight_g_idx has shape (32), expected (64)"));
+  }
 }
 
 TEST(CompressedTensors, SeveralGroupsOfLayers) {
@@ -85,6 +100,34 @@ TEST(CompressedTensors, OddSizes) {
               testing::ElementsAre(-4, -3.5, -3, -2.5, -2, 0, 0, 0, 0, 0, 3.5, 3.5, 3.5, 3.5, 3.5));
 }
 
+// As versions before 0.9 wrote them, and as all do for whole matrices.
+TEST(CompressedTensors, ZeroPointsThatAreNotPacked) {
+  const QuantizedCopy copy("packed-int4-asymmetric");
+  const auto read = [&](const AnyTensor& scales, const AnyTensor& zeros) {
+    copy.edit_tensors([&](QuantizedCopy::Tensors& tensors) {
+      tensors.clear();
+      tensors.emplace_back("x.weight_packed", tensor_of<std::int32_t>({2, 1}, {0x3210, 0x7f8f}));
+      tensors.emplace_back("x.weight_shape", tensor_of<std::int32_t>({2}, {2, 4}));
+      tensors.emplace_back("x.weight_scale", scales);
+      tensors.emplace_back("x.weight_zero_point", zeros);
+    });
+    const AnyTensor weight = copy.open().tensor("x.weight");
+    return std::vector<float>(weight.elements<float>().begin(), weight.elements<float>().end());
+  };
+  const AnyTensor scales = tensor_of<float>({2, 2}, {1.f, 2.f, 0.5f, 4.f});
+  set_weights(copy, "group_size", 2);
+  EXPECT_THAT(read(scales, tensor_of<std::int8_t>({2, 2}, {-8, -7, 7, 0})),
+              testing::ElementsAre(0, 1, 2, 4, 0, -3.5, 28, -4));
+  EXPECT_THAT(message_of<FormatError>([&] {
+                read(scales, zeros_of(DType::i8, {2, 1}));
+              }),
+              HasSubstr("weight_zero_point has shape (2, 1), expected (2, 2)"));
+  set_weights(copy, "strategy", "tensor");
+  set_weights(copy, "group_size", nullptr);
+  EXPECT_THAT(read(tensor_of<float>({1}, {2.f}), tensor_of<std::int8_t>({1}, {-7})),
+              testing::ElementsAre(-2, 0, 2, 4, 28, 14, 28, 12));
+}
+
 TEST(CompressedTensors, PackedTensorsThatDoNotFit) {
   const auto put = [](const char* part, const AnyTensor& tensor) {
     return refusal(QuantizedCopy("packed-int4-asymmetric").put(layer + part, tensor));
@@ -102,7 +145,8 @@ TEST(CompressedTensors, PackedTensorsThatDoNotFit) {
   EXPECT_THAT(put(".weight_scale", zeros_of(DType::f16, {32, 3})), HasSubstr("(32, 3), expected (32, 4)"));
   EXPECT_THAT(put(".weight_scale", zeros_of(DType::i8, {32, 4})), HasSubstr("element type i8"));
   EXPECT_THAT(put(".weight_zero_point", zeros_of(DType::i32, {32, 4})), HasSubstr("(32, 4), expected (4, 4)"));
-  EXPECT_THAT(put(".weight_zero_point", zeros_of(DType::i8, {4, 4})), HasSubstr("element type i8, expected i32"));
+  EXPECT_THAT(put(".weight_zero_point", zeros_of(DType::i8, {4, 4})), HasSubstr("(4, 4), expected (32, 4)"));
+  EXPECT_THAT(put(".weight_zero_point", zeros_of(DType::u8, {4, 4})), HasSubstr("u8, expected i32 or i8"));
   EXPECT_THAT(put(".weight", zeros_of(DType::f16, {32, 64})), HasSubstr("weight is beside a packed weight"));
   for (const char* part : {".weight_shape", ".weight_scale", ".weight_zero_point"})
     EXPECT_THAT(refusal(QuantizedCopy("packed-int4-asymmetric").remove(layer + part)), HasSubstr(" is missing"));

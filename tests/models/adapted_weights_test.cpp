@@ -39,8 +39,9 @@ std::vector<float> floats_of(const AnyTensor& tensor) {
 }
 
 class MergedAdapters : public testing::TestWithParam<std::string> {};
-INSTANTIATE_TEST_SUITE_P(Fixture, MergedAdapters, testing::Values("bart", "bert", "t5", "vit"),
-                         [](const auto& test) { return test.param; });
+INSTANTIATE_TEST_SUITE_P(Fixture, MergedAdapters,
+                         testing::Values("bart", "bert", "t5", "vit", "vit-layers", "deit-layers"),
+                         [](const auto& test) { return test_name(test.param); });
 
 TEST_P(MergedAdapters, AreTheWeightsThatPeftMerges) {
   const Checkpoint base = base_of(GetParam());
@@ -71,7 +72,8 @@ TEST(AdaptedWeights, RunInModelsOfEveryKind) {
       0.02f);
   load_seq2seq(merge(base_of("t5"), merged_fixture("t5")), options);
   load_seq2seq(merge(base_of("bart"), merged_fixture("bart")), options);
-  load_vision(merge(base_of("vit"), merged_fixture("vit")), options);
+  for (const char* name : {"vit", "vit-layers", "deit-layers"})
+    load_vision(merge(base_of(name), merged_fixture(name)), options);
 }
 
 /// Every option of PEFT: a decoder that is loaded from the merged checkpoint computes what the merged model of PEFT
@@ -140,6 +142,10 @@ TEST(AdaptedWeights, WhatDoesNotFitIsNamed) {
   EXPECT_THAT(Copy().failure<FormatError>([](const Copy& c) { c.set("use_dora", true); }),
               HasSubstr("there is no lora_magnitude_vector"));
   EXPECT_THAT(Copy().failure<ConfigError>({}, std::nanf("")), HasSubstr("is not a number"));
+  const DirectoryCopy vit(merged_fixture("vit-layers"));  // whose modules have other names than their weights
+  vit.edit_json("adapter_config.json", [](nlohmann::json& config) { config["target_modules"].push_back("v_proj"); });
+  EXPECT_THAT(message_of<FormatError>([&] { merge(base_of("vit-layers"), vit.path()); }),
+              HasSubstr("targets vit.layers.0.attention.v_proj, of which there are no tensors"));
   EXPECT_THAT(Copy().failure<FormatError>([](const Copy& c) {
     c.edit_tensors([](Copy::Tensors& tensors) {
       tensors.emplace_back("base_model.model.none.lora_A.weight", zeros(DType::f32, {4, 4}));

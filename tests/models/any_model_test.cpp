@@ -76,8 +76,8 @@ TEST(AnyModel, NamesTheModelTypesItKnows) {
       known.append(known.empty() ? "" : ", ").append(architecture->model_type);
   };
   append(decoder_architectures);
-  append(encoder_architectures);
   append(seq2seq_architectures);
+  append(encoder_architectures);
   append(vision_architectures);
   const std::string message = message_of<UnsupportedError>([&] { load(copy.path()); });
   EXPECT_TRUE(message.starts_with(copy.file("config.json") + ": model_type (byte ")) << message;

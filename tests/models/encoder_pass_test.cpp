@@ -63,6 +63,7 @@ TEST_P(Encoders, HiddenStatesAreTheReferences) {
         const bool layer = name == detail::tensor_name(c.modules.layer, c.weights_of(seen.size() - 1));
         if (name == c.modules.embedding || (!seen.empty() && layer))
           seen.emplace_back(values.data(), values.data() + values.size());
+        if (name == c.modules.norm) seen.back().assign(values.data(), values.data() + values.size());
       });
       const TensorView<const float, 2> last = pass.forward(reference.inputs());
       ASSERT_EQ(seen.size(), c.layers + 1);

@@ -95,7 +95,7 @@ TEST(ExportGguf, KeepsEncoders) {
   const std::filesystem::path path = directory.path() / "m.gguf";
   const LoadOptions options{.load = Load::in_place, .threads = 1, .compute = Compute::f32};
   for (const char* name : {"bert", "bert-mean", "roberta", "roberta-pooler", "roberta-sequences", "xlm-roberta",
-                           "camembert", "distilbert", "tinybert"}) {
+                           "camembert", "distilbert", "tinybert", "t5-encoder", "t5-encoder-gated", "mt5-encoder"}) {
     const EncoderCopy copy(name);
     if (std::string_view(name) == "tinybert") copy.set_config("architectures", {"BertModel"});
     if (std::string_view(name) == "tinybert")
@@ -230,6 +230,11 @@ TEST(ExportGguf, RefusesWhatGgufHasNoPlaceFor) {
   EXPECT_THAT(refused_of(encoder_fixture("bert-bf16")), HasSubstr("this activation cannot be written as GGUF"));
   EXPECT_THAT(refused_of(encoder_fixture("bert-tokens")), HasSubstr("the head of this model cannot be written"));
   EXPECT_THAT(refused_of(encoder_fixture("bert-sequences")), HasSubstr("the head of this model cannot be written"));
+  EXPECT_THAT(refused_of(encoder_fixture("distilbert-dense")), HasSubstr("a dense layer of sentences cannot be"));
+  EXPECT_THAT(refused_of(encoder_fixture("t5-encoder-long")), HasSubstr("a dense layer of sentences cannot be"));
+  const EncoderCopy silu("t5-encoder");
+  silu.set_config("feed_forward_proj", "silu");
+  EXPECT_THAT(refused_of(silu.path()), HasSubstr("this activation cannot be written as GGUF"));
   EXPECT_THAT(refused_of(seq2seq_fixture("bart")), HasSubstr("models of type \"bart\" cannot be written as GGUF"));
   EXPECT_THAT(refused_of(seq2seq_fixture("t5-silu")), HasSubstr("this activation cannot be written as GGUF"));
   EXPECT_THAT(refused_of(seq2seq_fixture("t5-buckets")), HasSubstr("distances in these buckets cannot be written"));

@@ -138,6 +138,7 @@ TEST(GgufSeq2Seq, ComputesWhatTheDirectoryDoes) {
 
 TEST(GgufSeq2Seq, IsFoundByItsArchitecture) {
   EXPECT_TRUE(std::holds_alternative<Encoder>(load(gguf("encoders", "roberta"), exact)));
+  EXPECT_TRUE(std::holds_alternative<Encoder>(load(gguf("encoders", "t5-encoder"), exact)));
   EXPECT_TRUE(std::holds_alternative<Seq2Seq>(load(gguf("seq2seq", "t5-gated"), exact)));
 }
 

@@ -12,6 +12,7 @@
 
 #include "encoder_fixtures.hpp"
 #include "int8_copies.hpp"
+#include "seq2seq_fixtures.hpp"
 
 namespace {
 
@@ -144,6 +145,7 @@ TEST(OlderEncoders, BuffersAndTiedDecodersAmongTheTensors) {
   expect_the_same("albert",
                   with({"albert.embeddings.position_ids", "predictions.decoder.weight", "predictions.decoder.bias"}));
   expect_the_same("mpnet", with({"mpnet.embeddings.position_ids", "lm_head.decoder.weight", "lm_head.decoder.bias"}));
+  expect_the_same("t5-encoder", with({"encoder.embed_tokens.weight"}));
 }
 
 TEST(OlderEncoders, ConfigsThatSayLess) {
@@ -181,6 +183,11 @@ TEST(LoadEncoder, RefusesAHeadOfUnknownKind) {
   const EncoderCopy copy("bert-tokens");
   copy.edit_config([](json& config) { config.erase("architectures"); });
   EXPECT_THAT(message_of<FormatError>([&] { copy.load(); }), HasSubstr("tensor classifier."));
+}
+
+TEST(LoadEncoder, RefusesBothHalves) {
+  EXPECT_THAT(message_of<UnsupportedError>([&] { load_encoder(seq2seq_fixture("t5"), {.threads = 1}); }),
+              HasSubstr("a model of class \"T5ForConditionalGeneration\" is no encoder alone"));
 }
 
 TEST(LoadEncoder, LabelsMustBeComplete) {

@@ -10,6 +10,7 @@ import dataclasses
 import json
 import pathlib
 import shutil
+import tempfile
 import warnings
 
 import gguf
@@ -136,6 +137,16 @@ MERGED = {
         dict(target_modules=r".*(encoder_attn\.[kv]_proj|fc1)", task_type="SEQ_2_SEQ_LM", lora_bias=True, use_rslora=True),
     ),
     "vit": (AutoModelForImageClassification, "vision/vit", dict(target_modules=["projection"], r=3)),
+    "vit-layers": (
+        AutoModelForImageClassification,
+        "vision/vit",
+        dict(target_modules=["q_proj", "k_proj", "fc2"], r=2, modules_to_save=["classifier"]),
+    ),
+    "deit-layers": (
+        AutoModelForImageClassification,
+        "vision/deit-classes",
+        dict(target_modules=["v_proj", "o_proj", "fc1"], r=2, use_dora=True, bias="lora_only"),
+    ),
 }
 
 
@@ -289,13 +300,15 @@ def make_merged(name, seed):
     """The tensors that merging changes, as PEFT merges them."""
     kind, model, arguments = MERGED[name]
     base = kind.from_pretrained(ROOT / model, dtype=torch.float32)
-    before = {key: tensor.clone() for key, tensor in base.state_dict().items()}
+    before = {key: tensor.float() for key, tensor in load_file(ROOT / model / "model.safetensors").items()}
     adapted = get_peft_model(base, LoraConfig(**(dict(r=4, lora_alpha=6) | arguments)))
     train(adapted, adapted.peft_config["default"], torch.Generator().manual_seed(seed))
     directory = ROOT / "merged" / name
     save(adapted, directory, Variant(name, model, arguments))
     reloaded = PeftModel.from_pretrained(kind.from_pretrained(ROOT / model, dtype=torch.float32), directory)
-    after = reloaded.eval().merge_and_unload().state_dict()
+    with tempfile.TemporaryDirectory() as merged:  # where names are those of checkpoints, which modules may not have
+        reloaded.eval().merge_and_unload().save_pretrained(merged)
+        after = load_file(pathlib.Path(merged) / "model.safetensors")
     changed = {key: after[key].contiguous() for key in before if not torch.equal(before[key], after[key])}
     reference_file(directory, changed, model=model, seed=seed)
     print(f"{name:16} {sum(f.stat().st_size for f in directory.iterdir()) // 1000:4} kB  {len(changed)} tensors")

@@ -71,6 +71,10 @@ def mobile(layers=2, **more):
     return sizes(layers, heads=2, embedding_size=12, intra_bottleneck_size=10) | dict(num_feedforward_networks=3) | more
 
 
+def t5(layers=1, **more):
+    return dict(vocab_size=48, d_model=18, d_kv=6, d_ff=28, num_layers=layers, num_heads=3, **more)
+
+
 POOLING = dict(
     word_embedding_dimension=18,
     pooling_mode_cls_token=False,
@@ -136,6 +140,10 @@ VARIANTS = [
     Variant("mpnet-sequences", "MPNetForSequenceClassification", mpnet(**LABELS)),
     Variant("mpnet-tokens", "MPNetForTokenClassification", mpnet(**LABELS)),
     Variant("mpnet-answers", "MPNetForQuestionAnswering", mpnet()),
+    Variant("t5-encoder", "T5EncoderModel", t5(2), all_layers=True),
+    Variant("t5-encoder-gated", "T5EncoderModel", t5(feed_forward_proj="gated-gelu"), sentence=dict(pooling_mode_mean_tokens=True), normalize=True),
+    Variant("t5-encoder-long", "T5EncoderModel", t5(relative_attention_num_buckets=16), lengths=(160, 7), sentence=dict(pooling_mode_mean_tokens=True), dense=11),
+    Variant("mt5-encoder", "MT5EncoderModel", t5(2)),
 ]
 
 

@@ -31,6 +31,8 @@ ENCODERS = {
     "roberta-sequences": {},
     "xlm-roberta": dict(architectures=["RobertaModel"]),  # without the tokenizer that XLMRobertaModel looks for
     "distilbert": dict(architectures=["DistilBertModel"]),
+    "t5-encoder": {},
+    "t5-encoder-gated": {},
 }
 SEQ2SEQ = {"t5-long": {}, "t5-gated": {}, "mt5": {}}
 BERT = dict(cls_token="[CLS]", sep_token="[SEP]", unk_token="[UNK]", pad_token="[PAD]", mask_token="[MASK]")

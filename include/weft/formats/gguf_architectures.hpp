@@ -105,6 +105,16 @@ inline constexpr auto gguf_t5_sizes = std::to_array<GgufConfigKey>({
     {"n_positions", "context_length"},
 });
 
+inline constexpr auto gguf_t5_encoder_sizes = std::to_array<GgufConfigKey>({
+    {"d_model", "embedding_length"},
+    {"d_ff", "feed_forward_length"},
+    {"num_layers", "block_count"},
+    {"num_heads", "attention.head_count"},
+    {"", "attention.head_count_kv"},
+    {"d_kv", "attention.key_length"},
+    {"n_positions", "context_length"},
+});
+
 inline constexpr auto gguf_rms_keys = std::to_array<GgufConfigKey>({
     {"rms_norm_eps", "attention.layer_norm_rms_epsilon"},
     {"rope_theta", "rope.freq_base"},
@@ -164,6 +174,13 @@ inline constexpr auto gguf_t5_keys = std::to_array<GgufConfigKey>({
     {"", "attention.layer_norm_epsilon"},  // the same
     {"relative_attention_num_buckets", "attention.relative_buckets_count"},
     {"decoder_start_token_id", "decoder_start_token_id"},
+});
+inline constexpr auto gguf_t5_encoder_keys = std::to_array<GgufConfigKey>({
+    {"layer_norm_epsilon", "attention.layer_norm_rms_epsilon"},
+    {"", "attention.layer_norm_epsilon"},  // the same
+    {"relative_attention_num_buckets", "attention.relative_buckets_count"},
+    {"", "pooling_type"},  // these are of sentences
+    {"", "normalize_embeddings"},
 });
 
 inline constexpr auto gguf_local_expert_keys = std::to_array<GgufConfigKey>({
@@ -259,6 +276,7 @@ inline constexpr auto gguf_architectures = std::to_array<GgufArchitecture>({
     {"mpt", "mpt", "", gguf_mpt_sizes, gguf_gpt_keys},
     {"bert", "bert", R"("hidden_act":"gelu")", gguf_bert_sizes, gguf_bert_keys},
     {"t5", "t5", "", gguf_t5_sizes, gguf_t5_keys},
+    {"t5encoder", "t5", R"("architectures":["T5EncoderModel"])", gguf_t5_encoder_sizes, gguf_t5_encoder_keys},
 });
 
 }  // namespace weft::inline v0::detail

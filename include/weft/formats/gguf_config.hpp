@@ -81,7 +81,7 @@ class GgufConfigReader {
     if (architecture_.name == "gemma2") gemma(46);
     if (architecture_.name == "gemma3") gemma(62);
     if (architecture_.name == "bert") bert();
-    if (architecture_.name == "t5")
+    if (architecture_.model_type == "t5")
       config_.add("feed_forward_proj", tensors_("enc.blk.0.ffn_gate.weight") ? R"("gated-gelu")" : R"("relu")");
     if (architecture_.name.starts_with("qwen") && !architecture_.expert_keys.empty()) experts();
     rope();

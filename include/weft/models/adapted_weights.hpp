@@ -1,6 +1,7 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <cstddef>
 #include <map>
 #include <memory>
@@ -24,6 +25,25 @@
 
 namespace weft::inline v0::detail {
 
+/// What transformers 5 calls a weight of ViT and DeiT, whose checkpoints have the names of transformers 4 still
+/// (transformers, conversion_mapping.py).
+inline std::string renamed_in_vit(std::string name) {
+  struct Renamed {
+    std::string_view stored, module;
+  };
+  constexpr auto parts = std::to_array<Renamed>({{"encoder.layer.", "layers."},
+                                                 {"attention.attention.query", "attention.q_proj"},
+                                                 {"attention.attention.key", "attention.k_proj"},
+                                                 {"attention.attention.value", "attention.v_proj"},
+                                                 {"attention.output.dense", "attention.o_proj"},
+                                                 {"intermediate.dense", "mlp.fc1"},
+                                                 {"output.dense", "mlp.fc2"}});
+  for (const Renamed& part : parts)
+    if (const std::size_t at = name.find(part.stored); at != name.npos)
+      name.replace(at, part.stored.size(), part.module);
+  return name;
+}
+
 /// The tensors of a checkpoint that a LoRA adapter changes, merged whenever they are asked for, and those that it
 /// replaces or brings.
 class AdaptedWeights final : public WeightsFile {
@@ -31,6 +51,8 @@ class AdaptedWeights final : public WeightsFile {
   /// Throws as merge() does.
   AdaptedWeights(Checkpoint base, LoraConfig config, std::shared_ptr<const WeightsFile> file, float scale)
       : WeightsFile(file->path()), base_(std::move(base)), config_(std::move(config)), file_(std::move(file)) {
+    const std::string_view type = base_.config().get_or("model_type", "");
+    renamed_ = type == "vit" || type == "deit";
     sort_peft_tensors(
         *file_, config_,
         [&](const std::string& name, std::string_view module) -> StoredLowRank& { return change_of(name, module); },
@@ -62,19 +84,25 @@ class AdaptedWeights final : public WeightsFile {
     bool transposed = false;  // the weight is (inputs, outputs), and so is every table
   };
 
+  /// What a tensor of the checkpoint may be called in the model that an adapter is for.
+  std::string module_name(const std::string& stored) const { return renamed_ ? renamed_in_vit(stored) : stored; }
+
   /// The name in the checkpoint of what the adapter calls `name`, which may have a prefix more or less; empty where
   /// there is none.
   std::string base_name(const std::string& name) const {
     if (base_.contains(name)) return name;
     std::string found;
     const auto inside = [](std::string_view whole, std::string_view end) {
-      return whole.size() > end.size() && whole.ends_with(end) && whole[whole.size() - end.size() - 1] == '.';
+      return whole == end ||
+             (whole.size() > end.size() && whole.ends_with(end) && whole[whole.size() - end.size() - 1] == '.');
     };
-    for (const std::string& other : base_.tensor_names())
-      if (inside(other, name) || inside(name, other)) {
-        if (!found.empty()) return "";
-        found = other;
-      }
+    const std::string wanted = module_name(name);
+    for (const std::string& stored : base_.tensor_names()) {
+      const std::string other = module_name(stored);
+      if (!inside(other, wanted) && !inside(wanted, other)) continue;
+      if (!found.empty()) return "";
+      found = stored;
+    }
     return found;
   }
 
@@ -155,9 +183,11 @@ class AdaptedWeights final : public WeightsFile {
   void check_complete() const {
     for (const std::string& name : base_.tensor_names()) {
       if (!name.ends_with(weight) || base_.entry(name).extents.size() < 2 || config_.all_linear()) continue;
-      const std::string module = name.substr(0, name.size() - weight.size());
-      if (config_.targets(module) && !config_.saves(module) && !changes_.contains(name))
-        raise<FormatError>(path(), ": adapter_config.json targets ", module, ", of which there are no tensors");
+      for (const std::string& module : {name, module_name(name)}) {
+        const std::string_view known = std::string_view(module).substr(0, module.size() - weight.size());
+        if (config_.targets(known) && !config_.saves(known) && !changes_.contains(name))
+          raise<FormatError>(path(), ": adapter_config.json targets ", known, ", of which there are no tensors");
+      }
     }
     // PEFT names the heads of classifiers by all names that they have in any family.
     const auto among = [](const auto& names, const std::string& end) {
@@ -224,6 +254,7 @@ class AdaptedWeights final : public WeightsFile {
   std::map<std::string, std::string, std::less<>> biases_;    // to which that of a change is added: the weight's name
   std::map<std::string, std::string, std::less<>> replaced_;  // the names of the adapter's tensors
   std::set<std::string, std::less<>> saved_;                  // modules
+  bool renamed_ = false;                                      // modules are called as renamed_in_vit() says
 };
 
 }  // namespace weft::inline v0::detail

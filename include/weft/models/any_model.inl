@@ -28,8 +28,9 @@ WEFT_INLINE AnyModel load(const std::filesystem::path& path, const LoadOptions& 
     return detail::find_in<A>(architectures, type.as_string(), known) != nullptr;
   };
   if (is_among(decoder_architectures)) return load_causal_lm(checkpoint, options);
+  const bool both_halves = !arch::is_encoder_half(checkpoint.config()) && is_among(seq2seq_architectures);
+  if (both_halves) return load_seq2seq(checkpoint, options);
   if (is_among(encoder_architectures)) return detail::load_encoder_of(checkpoint, modules, path.string(), options, {});
-  if (is_among(seq2seq_architectures)) return load_seq2seq(checkpoint, options);
   if (is_among(vision_architectures)) return load_vision(checkpoint, options);
   detail::unknown_model_type(type, known);
 }

@@ -10,6 +10,7 @@
 #include <weft/models/arch/mobilebert.hpp>
 #include <weft/models/arch/mpnet.hpp>
 #include <weft/models/arch/roberta.hpp>
+#include <weft/models/arch/t5_encoder.hpp>
 #include <weft/models/encoder_weights.hpp>
 
 namespace weft::inline v0 {
@@ -24,7 +25,9 @@ inline constexpr std::array encoder_architectures{
     &arch::electra,
     &arch::mobilebert,
     &arch::mpnet,
+    &arch::mt5_encoder,
     &arch::roberta,
+    &arch::t5_encoder,
     &arch::xlm_roberta,
     // clang-format on
 };

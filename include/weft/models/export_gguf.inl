@@ -332,8 +332,11 @@ WEFT_INLINE std::vector<TensorToWrite> export_gguf(const Checkpoint& checkpoint,
                        [&](const auto* architecture) { return architecture->model_type == type; });
   };
   if (!checkpoint.gguf()) {
+    if (is_among(seq2seq_architectures)) {
+      if (arch::is_encoder_half(checkpoint.config())) return detail::GgufT5EncoderExport(checkpoint, writer).run();
+      return detail::GgufSeq2SeqExport(checkpoint, writer).run();
+    }
     if (is_among(encoder_architectures)) return detail::GgufEncoderExport(checkpoint, writer).run();
-    if (is_among(seq2seq_architectures)) return detail::GgufSeq2SeqExport(checkpoint, writer).run();
     return detail::GgufExport(checkpoint, writer).run();
   }
   for (const GgufValue& value : checkpoint.gguf()->metadata())

@@ -41,6 +41,18 @@ class GgufKeys {
   std::string prefix_;
 };
 
+/// What modules.json says of sentences.
+inline void set_sentence_keys(const Checkpoint& checkpoint, GgufKeys& keys) {
+  const std::optional<SentenceModules> modules = read_sentence_modules(checkpoint.directory());
+  if (!modules) return;
+  if (!modules->dense.empty()) refuse_gguf(checkpoint, "a dense layer of sentences");
+  const Pooling pooling = modules->embedding.pooling;
+  if (pooling != Pooling::mean && pooling != Pooling::first && pooling != Pooling::last)
+    raise<UnsupportedError>(modules->source, ": this pooling cannot be written as GGUF");
+  keys.set_size("pooling_type", pooling == Pooling::mean ? 1 : pooling == Pooling::first ? 2 : 3);
+  if (modules->embedding.normalize) keys.set("normalize_embeddings", true);
+}
+
 /// BERT, and the families that are BERT in GGUF files.
 class GgufEncoderExport {
  public:
@@ -57,7 +69,7 @@ class GgufEncoderExport {
     if (std::find(families.begin(), families.end(), architecture_.model_type) == families.end())
       refuse_gguf(checkpoint_, concat("models of type \"", architecture_.model_type, '"'));
     metadata();
-    sentence();
+    set_sentence_keys(checkpoint_, keys_);
     std::vector<TensorToWrite> tensors = gguf_tensors(checkpoint_, architecture_, config_);
     for (TensorToWrite& tensor : tensors) {
       if (tensor.name == "position_embd.weight") as_float_rows(tensor, config_.position_offset);
@@ -82,17 +94,6 @@ class GgufEncoderExport {
     keys_.set("attention.layer_norm_epsilon", config_.norm_eps);
     keys_.set("attention.causal", false);
     keys_.set_size("vocab_size", config_.vocab);
-  }
-
-  /// What modules.json says of sentences.
-  void sentence() {
-    const std::optional<SentenceModules> modules = read_sentence_modules(checkpoint_.directory());
-    if (!modules) return;
-    const Pooling pooling = modules->embedding.pooling;
-    if (pooling != Pooling::mean && pooling != Pooling::first && pooling != Pooling::last)
-      raise<UnsupportedError>(modules->source, ": this pooling cannot be written as GGUF");
-    keys_.set_size("pooling_type", pooling == Pooling::mean ? 1 : pooling == Pooling::first ? 2 : 3);
-    if (modules->embedding.normalize) keys_.set("normalize_embeddings", true);
   }
 
   /// A table as f32, from the row of the first token on.
@@ -144,6 +145,58 @@ class GgufEncoderExport {
   EncoderConfig config_;
 };
 
+/// What T5's encoder is, alone or in front of a decoder.
+inline void set_t5_keys(const Checkpoint& checkpoint, const EncoderConfig& c, GgufKeys& keys) {
+  const Json* positions = checkpoint.config().given("n_positions");
+  keys.set_size("context_length", positions ? positions->as_size() : 512);
+  keys.set_size("embedding_length", c.hidden);
+  keys.set_size("feed_forward_length", c.intermediate);
+  keys.set_size("block_count", c.layers);
+  keys.set_size("attention.head_count", c.heads);
+  keys.set_size("attention.key_length", c.head_dim);
+  keys.set_size("attention.value_length", c.head_dim);
+  keys.set("attention.layer_norm_epsilon", c.norm_eps);
+  keys.set_size("attention.relative_buckets_count", c.buckets.buckets);
+  keys.set("attention.layer_norm_rms_epsilon", c.norm_eps);
+  keys.set_size("vocab_size", c.vocab);
+}
+
+/// Throws UnsupportedError where a T5 encoder is read otherwise than it was.
+inline void check_t5_encoder(const Checkpoint& checkpoint, const EncoderConfig& wanted, const EncoderConfig& read) {
+  if (wanted.activation != read.activation) refuse_gguf(checkpoint, "this activation");
+  if (wanted.buckets != read.buckets) refuse_gguf(checkpoint, "distances in these buckets");
+  if (wanted != read) refuse_gguf(checkpoint, "a model with this config.json");
+}
+
+/// The encoders of T5 and mT5 alone.
+class GgufT5EncoderExport {
+ public:
+  GgufT5EncoderExport(const Checkpoint& checkpoint, GgufWriter& writer)
+      : checkpoint_(checkpoint),
+        writer_(writer),
+        keys_(writer, "t5encoder"),
+        architecture_(find_encoder(checkpoint.config())),
+        config_(read_family_config(architecture_, checkpoint.config())) {}
+
+  std::vector<TensorToWrite> run() {
+    writer_.set("general.name", checkpoint_.directory().filename().string());
+    set_t5_keys(checkpoint_, config_, keys_);
+    set_sentence_keys(checkpoint_, keys_);
+    std::vector<TensorToWrite> tensors = gguf_tensors(checkpoint_, architecture_, config_);
+    const Json json = config_of_written(writer_, tensors);
+    check_t5_encoder(checkpoint_, config_, read_family_config(find_encoder(json), json));
+    write_gguf_vocabulary(checkpoint_, config_.vocab, writer_);
+    return tensors;
+  }
+
+ private:
+  const Checkpoint& checkpoint_;
+  GgufWriter& writer_;
+  GgufKeys keys_;
+  const EncoderArchitecture& architecture_;
+  EncoderConfig config_;
+};
+
 /// T5 and mT5.
 class GgufSeq2SeqExport {
  public:
@@ -174,23 +227,11 @@ class GgufSeq2SeqExport {
   }
 
   void metadata() {
-    const EncoderConfig& c = config_.encoder;
     writer_.set("general.name", checkpoint_.directory().filename().string());
-    const Json* positions = checkpoint_.config().given("n_positions");
-    keys_.set_size("context_length", positions ? positions->as_size() : 512);
-    keys_.set_size("embedding_length", c.hidden);
-    keys_.set_size("feed_forward_length", c.intermediate);
-    keys_.set_size("block_count", c.layers);
+    set_t5_keys(checkpoint_, config_.encoder, keys_);
     keys_.set_size("decoder_block_count", config_.decoder.layers);
-    keys_.set_size("attention.head_count", c.heads);
-    keys_.set_size("attention.key_length", c.head_dim);
-    keys_.set_size("attention.value_length", c.head_dim);
-    keys_.set("attention.layer_norm_epsilon", c.norm_eps);
-    keys_.set_size("attention.relative_buckets_count", c.buckets.buckets);
-    keys_.set("attention.layer_norm_rms_epsilon", c.norm_eps);
-    keys_.set_size("vocab_size", c.vocab);
     const GenerationConfig generation =
-        read_generation_config(checkpoint_.config(), checkpoint_.generation_config(), c.vocab);
+        read_generation_config(checkpoint_.config(), checkpoint_.generation_config(), config_.decoder.vocab);
     if (generation.decoder_start)
       keys_.set_size("decoder_start_token_id", static_cast<std::size_t>(*generation.decoder_start));
   }
@@ -198,10 +239,8 @@ class GgufSeq2SeqExport {
   void check_choices(const std::vector<TensorToWrite>& tensors) const {
     const Json json = config_of_written(writer_, tensors);
     const Seq2SeqConfig read = read_family_config(find_seq2seq(json), json);
-    if (config_.encoder.activation != read.encoder.activation) refuse_gguf(checkpoint_, "this activation");
-    if (config_.encoder.buckets != read.encoder.buckets) refuse_gguf(checkpoint_, "distances in these buckets");
-    if (config_.encoder != read.encoder || config_.decoder != read.decoder)
-      refuse_gguf(checkpoint_, "a model with this config.json");
+    check_t5_encoder(checkpoint_, config_.encoder, read.encoder);
+    if (config_.decoder != read.decoder) refuse_gguf(checkpoint_, "a model with this config.json");
   }
 
   const Checkpoint& checkpoint_;

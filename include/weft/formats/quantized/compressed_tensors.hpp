@@ -6,7 +6,6 @@
 #include <memory>
 #include <optional>
 #include <span>
-#include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -45,7 +44,8 @@ struct CompressedScheme {
 ///   weight_packed (out, ceil(in * bits / 32)) i32: the integers q + 2^(bits-1), the first in the lowest bits
 ///   weight_shape (2) i64 or i32: (out, in)
 ///   weight_scale (out, groups), (out, 1) or (1): s
-///   weight_zero_point (ceil(out * bits / 32), groups) i32, where not symmetric: z, packed as q along the outputs
+///   weight_zero_point (ceil(out * bits / 32), groups) i32, where not symmetric: z, packed as q along the outputs; or,
+///                     in older files and of whole matrices, i8 of the shape of the scales: z
 ///   weight_g_idx (in) i32, optional: the group of every input; all -1: groups lie one after the other
 ///
 /// The weight is (q - z) * s in the type of the scales. (compressed-tensors, compressors/pack_quantized.)
@@ -58,7 +58,7 @@ class PackedMatrix final : public QuantizedMatrix {
   /// Throws FormatError where an input is in no group.
   AnyTensor read() const override {
     const std::vector<float> scales = detail::to_floats(scales_);
-    const std::vector<std::size_t> group_of = read_groups();
+    const std::vector<std::size_t> group_of = input_groups_.read();
     const std::span<const std::int32_t> words = packed_.elements<std::int32_t>();
     const std::size_t per_word = 32 / bits_;
     const std::uint32_t mask = (1u << bits_) - 1;
@@ -66,13 +66,11 @@ class PackedMatrix final : public QuantizedMatrix {
       float scale;
       std::int32_t zero;
     };
-    std::vector<Group> of_row(groups_, Group{scales[0], 1 << (bits_ - 1)});
+    std::vector<Group> of_row(groups_, Group{scales[0], middle()});
     return of_rows([&](std::size_t r, std::span<float> to) {
       for (std::size_t g = 0; g < groups_; ++g) {
         if (scales.size() > 1) of_row[g].scale = scales[r * groups_ + g];
-        if (!zeros_) continue;
-        const auto word = static_cast<std::uint32_t>(zeros_.elements<std::int32_t>()[r / per_word * groups_ + g]);
-        of_row[g].zero = static_cast<std::int32_t>(word >> (r % per_word * bits_) & mask);
+        if (zeros_) of_row[g].zero = zero_point(r, g);
       }
       for (std::size_t c = 0; c < to.size();) {
         auto word = static_cast<std::uint32_t>(words[r * packed_.extent(1) + c / per_word]);
@@ -104,43 +102,40 @@ class PackedMatrix final : public QuantizedMatrix {
     packed_ = layer.tensor(".weight_packed", {DType::i32}, {rows(), detail::blocks_of(columns(), per_word)});
     const ScaleBlock block = scheme.block_of(rows(), columns());
     groups_ = detail::blocks_of(columns(), block.columns);
-    group_size_ = block.columns;
-    if (columns() % group_size_ != 0)
+    if (columns() % block.columns != 0)
       raise<FormatError>(layer.where(".weight_packed"), ": ", columns(), " inputs are not whole groups of ",
-                         group_size_);
+                         block.columns);
     if (scheme.strategy == CompressedScheme::Strategy::tensor) {
       if (scales.size() != 1) layer.wrong_shape(".weight_scale", scales, "one element");
     } else if (scales.shape() != Shape{rows(), groups_}) {
       layer.wrong_shape(".weight_scale", scales, to_string(Shape{rows(), groups_}));
     }
-    if (!scheme.symmetric)
-      zeros_ = layer.tensor(".weight_zero_point", {DType::i32}, {detail::blocks_of(rows(), per_word), groups_});
-    if (!layer.contains(".weight_g_idx")) return;
-    g_idx_ = layer.tensor(".weight_g_idx", {DType::i32}, {columns()});
-    g_idx_name_ = layer.where(".weight_g_idx");
+    input_groups_ = {layer, ".weight_g_idx", columns(), block.columns, groups_};
+    if (scheme.symmetric) return;
+    zeros_ = layer.tensor(".weight_zero_point", {DType::i32, DType::i8});
+    const bool packed = zeros_.dtype() == DType::i32;
+    const Shape expected = packed ? Shape{detail::blocks_of(rows(), per_word), groups_} : scales.shape();
+    if (zeros_.shape() != expected) layer.wrong_shape(".weight_zero_point", zeros_, to_string(expected));
   }
 
-  std::vector<std::size_t> read_groups() const {
-    std::vector<std::size_t> group_of(columns());
-    std::span<const std::int32_t> g_idx;
-    if (g_idx_) g_idx = g_idx_.elements<std::int32_t>();
-    const bool given = std::any_of(g_idx.begin(), g_idx.end(), [](std::int32_t group) { return group != -1; });
-    for (std::size_t c = 0; c < columns(); ++c) {
-      group_of[c] = given ? static_cast<std::size_t>(g_idx[c]) : c / group_size_;
-      if (group_of[c] >= groups_)
-        raise<FormatError>(g_idx_name_, ": input ", c, " is in group ", g_idx[c], ", there are ", groups_);
-    }
-    return group_of;
+  /// What is added to integers before they are packed.
+  std::int32_t middle() const noexcept { return 1 << (bits_ - 1); }
+
+  /// With what is added to it.
+  std::int32_t zero_point(std::size_t r, std::size_t g) const {
+    if (zeros_.dtype() == DType::i8)
+      return zeros_.elements<std::int8_t>()[zeros_.size() == 1 ? 0 : r * groups_ + g] + middle();
+    const std::size_t per_word = 32 / bits_;
+    const auto word = static_cast<std::uint32_t>(zeros_.elements<std::int32_t>()[r / per_word * groups_ + g]);
+    return static_cast<std::int32_t>(word >> (r % per_word * bits_) & ((1u << bits_) - 1));
   }
 
   std::size_t bits_;
   AnyTensor packed_;
   AnyTensor scales_;
   AnyTensor zeros_;
-  AnyTensor g_idx_;
-  std::string g_idx_name_;
+  detail::InputGroups input_groups_;
   std::size_t groups_ = 0;
-  std::size_t group_size_ = 0;
 };
 
 namespace detail {
@@ -196,7 +191,8 @@ inline std::unique_ptr<const QuantizedMatrix> open_compressed(const StoredLayer&
   const AnyTensor weight =
       scheme.floating ? layer.matrix(".weight", {DType::f8_e4m3}) : layer.matrix(".weight", {DType::i8});
   const ScaleBlock block = scheme.block_of(weight.extent(0), weight.extent(1));
-  return std::make_unique<const ScaledMatrix>(layer, weight, ".weight_scale", ".weight_zero_point", block);
+  return std::make_unique<const ScaledMatrix>(
+      layer, weight, ScaledParts{".weight_scale", ".weight_zero_point", ".weight_g_idx"}, block);
 }
 
 /// Which layers a group is for is said by names and patterns; what a layer stores fits the scheme that it was stored by

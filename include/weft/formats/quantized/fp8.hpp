@@ -34,7 +34,7 @@ inline std::unique_ptr<const QuantizedMatrix> open_fp8(const StoredLayer& layer,
   } else if (layer.tensor(name).size() != 1) {
     of_scale.rows = 1;
   }
-  return std::make_unique<const ScaledMatrix>(layer, weight, name, "", of_scale);
+  return std::make_unique<const ScaledMatrix>(layer, weight, ScaledParts{name}, of_scale);
 }
 
 }  // namespace detail

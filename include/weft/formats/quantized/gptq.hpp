@@ -5,7 +5,6 @@
 #include <memory>
 #include <optional>
 #include <span>
-#include <string>
 #include <string_view>
 #include <vector>
 
@@ -41,7 +40,7 @@ class GptqMatrix final : public QuantizedMatrix {
 
   /// Throws FormatError where an input is in no group.
   AnyTensor read() const override {
-    const std::vector<std::size_t> group_of = read_groups();
+    const std::vector<std::size_t> group_of = input_groups_.read();
     const std::vector<float> scales = detail::to_floats(scales_);
     const std::span<const std::int32_t> words = qweight_.elements<std::int32_t>();
     const std::span<const std::int32_t> zero_words = qzeros_.elements<std::int32_t>();
@@ -80,32 +79,14 @@ class GptqMatrix final : public QuantizedMatrix {
     const std::size_t groups = options.group_size ? detail::blocks_of(columns(), *options.group_size) : 1;
     if (scales.shape() != Shape{groups, rows()}) layer.wrong_shape(".scales", scales, to_string(Shape{groups, rows()}));
     qzeros_ = layer.tensor(".qzeros", {DType::i32}, {groups, detail::blocks_of(rows(), 32 / options.bits)});
-    if (!layer.contains(".g_idx")) return;
-    g_idx_ = layer.tensor(".g_idx", {DType::i32}, {columns()});
-    g_idx_name_ = layer.where(".g_idx");
-  }
-
-  std::vector<std::size_t> read_groups() const {
-    std::vector<std::size_t> group_of(columns());
-    for (std::size_t c = 0; c < columns(); ++c) {
-      if (!g_idx_) {
-        group_of[c] = options_.group_size ? c / *options_.group_size : 0;
-        continue;
-      }
-      const std::int32_t group = g_idx_.elements<std::int32_t>()[c];
-      group_of[c] = static_cast<std::size_t>(group);
-      if (group < 0 || group_of[c] >= scales_.extent(0))
-        raise<FormatError>(g_idx_name_, ": input ", c, " is in group ", group, ", there are ", scales_.extent(0));
-    }
-    return group_of;
+    input_groups_ = {layer, ".g_idx", columns(), options.group_size.value_or(columns()), groups};
   }
 
   GptqOptions options_;
   AnyTensor qweight_;
   AnyTensor scales_;
   AnyTensor qzeros_;
-  AnyTensor g_idx_;
-  std::string g_idx_name_;
+  detail::InputGroups input_groups_;
 };
 
 namespace detail {

@@ -2,10 +2,12 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <initializer_list>
 #include <memory>
 #include <span>
+#include <string>
 #include <string_view>
 #include <type_traits>
 #include <vector>
@@ -85,6 +87,48 @@ inline std::vector<float> to_floats(const AnyTensor& tensor) {
 constexpr std::size_t blocks_of(std::size_t count, std::size_t size) noexcept {
   return count / size + (count % size != 0);
 }
+
+/// Which inputs share a scale: `size` after `size` of them or, where they were quantised in the order of their
+/// activations, as a tensor (columns) i32 says that has the group of every input. A tensor of -1 alone says nothing.
+class InputGroups {
+ public:
+  InputGroups() = default;
+  /// part: the name of the tensor, which may be missing. Throws FormatError for another type or shape.
+  InputGroups(const StoredLayer& layer, std::string_view part, std::size_t columns, std::size_t size,
+              std::size_t groups)
+      : columns_(columns), size_(size), groups_(groups) {
+    if (!layer.contains(part)) return;
+    index_ = layer.tensor(part, {DType::i32}, {columns});
+    name_ = layer.where(part);
+  }
+
+  /// Whether the inputs of a group lie one after the other.
+  bool in_order() const {
+    if (!index_) return true;
+    const std::span<const std::int32_t> index = index_.elements<std::int32_t>();
+    return std::all_of(index.begin(), index.end(), [](std::int32_t group) { return group == -1; });
+  }
+
+  /// The group of every input. Throws FormatError where an input is in no group.
+  std::vector<std::size_t> read() const {
+    std::vector<std::size_t> group_of(columns_);
+    const bool given = !in_order();
+    for (std::size_t c = 0; c < columns_; ++c) {
+      const std::int32_t group = given ? index_.elements<std::int32_t>()[c] : 0;
+      group_of[c] = given ? static_cast<std::size_t>(group) : c / size_;
+      if (group < 0 || group_of[c] >= groups_)
+        raise<FormatError>(name_, ": input ", c, " is in group ", group, ", there are ", groups_);
+    }
+    return group_of;
+  }
+
+ private:
+  std::size_t columns_ = 0;
+  std::size_t size_ = 1;
+  std::size_t groups_ = 0;
+  AnyTensor index_;
+  std::string name_;
+};
 
 }  // namespace detail
 }  // namespace weft::inline v0

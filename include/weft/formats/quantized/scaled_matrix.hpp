@@ -19,21 +19,28 @@ struct ScaleBlock {
   std::size_t columns;
 };
 
+/// What the tensors beside the elements are called; empty: there are none.
+struct ScaledParts {
+  std::string_view scales;
+  std::string_view zeros = {};   ///< zero points, of the shape of the scales
+  std::string_view groups = {};  ///< (columns) i32, the group of every input where blocks are groups of inputs
+};
+
 /// A matrix that is stored as elements q, one i8, f8_e4m3 or f8_e5m2 each, with a scale s and perhaps a zero point z
 /// for every block of them. The weight is (q - z) * s in the type of the scales.
 class ScaledMatrix final : public QuantizedMatrix {
  public:
-  /// weight: (rows, columns). scale: the name of the scales, zeros: that of the zero points, of the shape of the
-  /// scales, which may be missing. Throws FormatError where there are more or fewer than there are blocks, and for
-  /// other types.
-  ScaledMatrix(const StoredLayer& layer, const AnyTensor& weight, std::string_view scale, std::string_view zeros,
-               const ScaleBlock& block)
-      : QuantizedMatrix(weight.extent(0), weight.extent(1), layer.tensor(scale, detail::scale_types).dtype()),
+  /// weight: (rows, columns). All parts but the scales may be missing. Throws FormatError where there are more or fewer
+  /// scales than there are blocks, and for other types.
+  ScaledMatrix(const StoredLayer& layer, const AnyTensor& weight, const ScaledParts& parts, const ScaleBlock& block)
+      : QuantizedMatrix(weight.extent(0), weight.extent(1), layer.tensor(parts.scales, detail::scale_types).dtype()),
         block_(block),
         weight_(weight),
-        scales_(grid(layer, scale, layer.tensor(scale, detail::scale_types))) {
-    if (!zeros.empty() && layer.contains(zeros))
-      zeros_ = grid(layer, zeros, layer.tensor(zeros, {DType::i8, weight.dtype()}));
+        scales_(grid(layer, parts.scales, layer.tensor(parts.scales, detail::scale_types))) {
+    if (!parts.zeros.empty() && layer.contains(parts.zeros))
+      zeros_ = grid(layer, parts.zeros, layer.tensor(parts.zeros, {DType::i8, weight.dtype()}));
+    if (!parts.groups.empty())
+      input_groups_ = {layer, parts.groups, columns(), block.columns, detail::blocks_of(columns(), block.columns)};
   }
 
   AnyTensor read() const override {
@@ -41,9 +48,14 @@ class ScaledMatrix final : public QuantizedMatrix {
     std::vector<float> zeros(scales.size());
     if (zeros_) convert(zeros_, 0, zeros);
     const std::size_t blocks = detail::blocks_of(columns(), block_.columns);
+    std::vector<std::size_t> group_of;
+    if (!input_groups_.in_order()) group_of = input_groups_.read();
     return of_rows([&](std::size_t r, std::span<float> to) {
       convert(weight_, r * columns(), to);
       std::size_t block = r / block_.rows * blocks;
+      for (std::size_t c = 0; c < group_of.size(); ++c)
+        to[c] = (to[c] - zeros[block + group_of[c]]) * scales[block + group_of[c]];
+      if (!group_of.empty()) return;
       for (std::size_t c = 0; c < to.size(); ++block)
         for (const std::size_t end = c + std::min(block_.columns, to.size() - c); c < end; ++c)
           to[c] = (to[c] - zeros[block]) * scales[block];
@@ -72,6 +84,7 @@ class ScaledMatrix final : public QuantizedMatrix {
   AnyTensor weight_;
   AnyTensor scales_;
   AnyTensor zeros_;
+  detail::InputGroups input_groups_;
 };
 
 }  // namespace weft::inline v0

@@ -8,22 +8,22 @@
 
 namespace weft::inline v0::arch {
 
-/// "relu", "gated-gelu", ...: an activation, and whether the feed-forward layer has a gate. What "gated-gelu" says is
-/// the tanh form (transformers, models/t5/configuration_t5.py). What dense_act_fn and is_gated_act say beside it
-/// counts.
 inline bool has_t5_gate(const Seq2SeqConfig& c, std::size_t) { return c.encoder.gated; }
 inline bool has_no_t5_gate(const Seq2SeqConfig& c, std::size_t) { return !c.encoder.gated; }
 
-inline void read_t5_feed_forward(ConfigReader& config, std::string_view fallback, Seq2SeqConfig& c) {
+/// "relu", "gated-gelu", ...: an activation, and whether the feed-forward layer has a gate. What "gated-gelu" says is
+/// the tanh form (transformers, models/t5/configuration_t5.py). What dense_act_fn and is_gated_act say beside it
+/// counts.
+inline void read_t5_feed_forward(ConfigReader& config, std::string_view fallback, EncoderConfig& c) {
   const Json* value = config.optional("feed_forward_proj");
   std::string_view kind = value ? value->as_string() : fallback;
   constexpr std::string_view gate = "gated-";
-  c.encoder.gated = kind.starts_with(gate);
-  if (c.encoder.gated) kind.remove_prefix(gate.size());
-  if (c.encoder.gated && kind == "gelu") kind = "gelu_new";
+  c.gated = kind.starts_with(gate);
+  if (c.gated) kind.remove_prefix(gate.size());
+  if (c.gated && kind == "gelu") kind = "gelu_new";
   if (const Json* activation = config.optional("dense_act_fn")) kind = (value = activation)->as_string();
-  c.encoder.gated = config.flag_or("is_gated_act", c.encoder.gated);
-  c.encoder.activation = c.decoder.activation = activation_named(value ? *value : config.object(), kind);
+  c.gated = config.flag_or("is_gated_act", c.gated);
+  c.activation = activation_named(value ? *value : config.object(), kind);
 }
 
 inline void read_t5_half(ConfigReader& config, auto& half) {
@@ -48,19 +48,27 @@ inline void read_t5_half(ConfigReader& config, auto& half) {
                             half.buckets.max_distance, ", at most ", half.context, " is supported");
 }
 
+/// The first half, which T5EncoderModel is alone.
+inline EncoderConfig read_t5_encoder_half(ConfigReader& config, std::string_view feed_forward) {
+  EncoderConfig c;
+  read_t5_half(config, c);
+  read_t5_feed_forward(config, feed_forward, c);
+  c.form = EncoderForm::pre_norm;
+  c.embedding = c.hidden;
+  c.modules = {.embedding = "encoder.embed_tokens",
+               .layer = "encoder.block.{}",
+               .attention = "layer.0.SelfAttention",
+               .mlp = "layer.1.DenseReluDense",
+               .norm = "encoder.final_layer_norm"};
+  return c;
+}
+
 inline Seq2SeqConfig read_t5_family(ConfigReader& config, std::string_view feed_forward) {
   check_seq2seq(config);
   Seq2SeqConfig c;
-  read_t5_half(config, c.encoder);
+  c.encoder = read_t5_encoder_half(config, feed_forward);
   read_t5_half(config, c.decoder);
-  read_t5_feed_forward(config, feed_forward, c);
-  c.encoder.form = EncoderForm::pre_norm;
-  c.encoder.embedding = c.encoder.hidden;
-  c.encoder.modules = {.embedding = "encoder.embed_tokens",
-                       .layer = "encoder.block.{}",
-                       .attention = "layer.0.SelfAttention",
-                       .mlp = "layer.1.DenseReluDense",
-                       .norm = "encoder.final_layer_norm"};
+  c.decoder.activation = c.encoder.activation;
   c.decoder.layers = config.positive_or("num_decoder_layers", c.encoder.layers);
   c.decoder.kv_heads = c.decoder.heads;
   c.decoder.buckets.bidirectional = false;
