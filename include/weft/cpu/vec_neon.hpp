@@ -82,6 +82,13 @@ WEFT_ALWAYS_INLINE Vec div(Vec a, Vec b) noexcept { return vdivq_f32(a, b); }
 WEFT_ALWAYS_INLINE Vec fma(Vec a, Vec b, Vec c) noexcept { return vfmaq_f32(c, a, b); }
 WEFT_ALWAYS_INLINE Vec max(Vec a, Vec b) noexcept { return vbslq_f32(vcgtq_f32(a, b), a, b); }
 WEFT_ALWAYS_INLINE Vec min(Vec a, Vec b) noexcept { return vbslq_f32(vcltq_f32(a, b), a, b); }
+WEFT_ALWAYS_INLINE std::uint32_t lanes(uint32x4_t mask) noexcept {
+  return vaddvq_u32(vandq_u32(mask, uint32x4_t{1, 2, 4, 8}));
+}
+WEFT_ALWAYS_INLINE std::uint32_t less(Vec a, Vec b) noexcept { return lanes(vcltq_f32(a, b)); }
+WEFT_ALWAYS_INLINE std::uint32_t unordered(Vec a, Vec b) noexcept {
+  return lanes(vmvnq_u32(vandq_u32(vceqq_f32(a, a), vceqq_f32(b, b))));
+}
 WEFT_ALWAYS_INLINE Vec select_less(Vec a, Vec b, Vec x, Vec y) noexcept { return vbslq_f32(vcltq_f32(a, b), x, y); }
 WEFT_ALWAYS_INLINE Vec abs(Vec a) noexcept { return vabsq_f32(a); }
 WEFT_ALWAYS_INLINE Vec round(Vec a) noexcept { return vrndnq_f32(a); }

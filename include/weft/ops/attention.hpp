@@ -230,7 +230,7 @@ void attention(std::span<const AttentionSequence<K>> sequences, const cpu::Conte
   }
   if (tiles == 0 || sequences[0].q.extent(2) == 0) return;
   // Too little work for a second thread.
-  if (multiplications < 65536) {
+  if (multiplications < 32768) {
     cpu::Context alone = ctx;
     alone.executor = nullptr;
     return detail::attend_tiles(sequences, tiles, alone);

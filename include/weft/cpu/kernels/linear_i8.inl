@@ -69,11 +69,12 @@ inline void pack_i8(const float* x, std::size_t x_stride, std::size_t tokens, st
         }
       }
       I8Tokens* to = packed + begin / i8_elements * tokens + t;
+      // In parentheses: that of this set, not of the one whose tokens these extend.
       if (count == elements) {
-        set_blocks(values, largest, to, tokens);
+        (set_blocks)(values, largest, to, tokens);
       } else {
         I8Tokens blocks[i8_together];
-        set_blocks(values, largest, blocks, 1);
+        (set_blocks)(values, largest, blocks, 1);
         for (std::size_t b = 0; b * i8_elements < count; ++b) to[b * tokens] = blocks[b];
       }
     }

@@ -72,8 +72,8 @@ inline constexpr auto tensors = std::to_array<EncoderRow>({
 
 // What is said of the other half.
 inline constexpr auto t5_encoder_ignored_keys =
-    joined(t5_ignored_keys, std::to_array<std::string_view>({"num_decoder_layers", "scale_decoder_outputs",
-                                                             "tie_word_embeddings", "sentence_transformers"}));
+    joined(seq2seq_ignored_keys, std::to_array<std::string_view>({"num_decoder_layers", "scale_decoder_outputs",
+                                                                  "tie_word_embeddings", "sentence_transformers"}));
 inline constexpr auto t5_encoder_ignored_tensors = std::to_array<std::string_view>({"encoder.embed_tokens.weight"});
 
 /// T5's first half (transformers, models/t5/modeling_t5.py, T5EncoderModel): T5 v1.1, Sentence-T5.
