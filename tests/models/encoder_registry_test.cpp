@@ -159,7 +159,7 @@ TEST_P(EncoderFamilies, RefuseKeysAndValuesThatNobodyKnows) {
     EXPECT_NE(refused("tie_word_embeddings", false).find("is not the embedding"), std::string::npos);
   }
   EXPECT_NE(refused("architectures", {"OddForMultipleChoice"}).find("\"OddForMultipleChoice\""), std::string::npos);
-  const char* activation = config.contains("hidden_act") ? "hidden_act" : t5 ? "feed_forward_proj" : "activation";
+  const char* activation = config.contains("hidden_act") ? "hidden_act" : t5 ? "dense_act_fn" : "activation";
   EXPECT_NE(refused(activation, "xielu").find("the activation \"xielu\" is not supported"), std::string::npos);
 }
 

@@ -178,6 +178,28 @@ TEST(Registry, KeysOfPublishedCheckpoints) {
   expect_the_same("phi3", {{"full_attn_mod", 1}, {"interpolate_factor", 1}, {"lm_head_bias", false}});  // Phi-4-mini
 }
 
+// transformers, models/qwen2_moe/configuration_qwen2_moe.py: every other layer of those before max_window_layers.
+TEST(Registry, WindowsOfQwen2MoeAlternate) {
+  nlohmann::json config = nlohmann::json::parse(read_file(fixture("qwen2-moe") / "config.json"));
+  config.erase("layer_types");
+  config.update({{"use_sliding_window", true}, {"sliding_window", 8}, {"max_window_layers", 2}});
+  const Json json = parse_json(config.dump(), "config.json");
+  ConfigReader reader(json);
+  const DecoderConfig c = arch::read_qwen2_moe(reader);
+  EXPECT_EQ(c.window, 8u);
+  EXPECT_EQ(c.full_attention, (std::vector<bool>{false, true, true}));
+}
+
+// transformers, models/qwen3_moe/modeling_qwen3_moe.py: all layers.
+TEST(Registry, WindowsOfQwen3MoeAreInAllLayers) {
+  nlohmann::json config = nlohmann::json::parse(read_file(fixture("qwen3-moe") / "config.json"));
+  config.update({{"use_sliding_window", true}, {"sliding_window", 8}, {"max_window_layers", 2}});
+  const Json json = parse_json(config.dump(), "config.json");
+  ConfigReader reader(json);
+  const DecoderConfig c = arch::read_qwen3_moe(reader);
+  for (std::size_t i = 0; i < c.layers; ++i) EXPECT_EQ(c.window_of(i), 8u);
+}
+
 // transformers' dynamic rope begins where max_position_embeddings end, whatever the config says beside it.
 TEST(Registry, DynamicRopeStretchesTheWholeContext) {
   nlohmann::json config = nlohmann::json::parse(read_file(fixture("llama-mha") / "config.json"));

@@ -20,7 +20,8 @@ class Pieces final : public weft::Tokenizer {
   explicit Pieces(std::vector<std::string> pieces) : pieces_(std::move(pieces)) {}
 
   std::vector<weft::TokenId> encode(std::string_view, const weft::EncodeOptions&) const override { return {}; }
-  void append_bytes(weft::TokenId id, const weft::DecodeOptions&, weft::DecodeState& state, std::string& out) const override {
+  void append_bytes(weft::TokenId id, const weft::DecodeOptions&, weft::DecodeState& state,
+                    std::string& out) const override {
     std::string_view piece = pieces_[checked(id)];
     if (state.at_start && piece.starts_with(' ')) piece.remove_prefix(1);
     state.at_start = false;

@@ -8,9 +8,9 @@
 
 namespace weft::inline v0::arch {
 
-/// A window that use_sliding_window switches on for the layers from max_window_layers on, or those that layer_types
-/// names.
-inline void read_qwen_window(ConfigReader& config, DecoderConfig& c) {
+/// A window that use_sliding_window switches on for the layers from max_window_layers on, or, in the mixtures of Qwen
+/// 2, for every other layer before, or those that layer_types names.
+inline void read_qwen_window(ConfigReader& config, DecoderConfig& c, bool alternating = false) {
   const std::vector<bool> full = read_layer_types(config, c.layers);
   const std::size_t first = config.count_or("max_window_layers", 28);
   const std::size_t window = config.count_or("sliding_window", 4096);
@@ -18,7 +18,8 @@ inline void read_qwen_window(ConfigReader& config, DecoderConfig& c) {
   c.window = window;
   c.full_attention = full;
   if (full.empty())
-    for (std::size_t i = 0; i < c.layers; ++i) c.full_attention.push_back(i < first);
+    for (std::size_t i = 0; i < c.layers; ++i)
+      c.full_attention.push_back(alternating ? i >= first || i % 2 != 0 : i < first);
 }
 
 /// Which layers have experts, and what those are like.
@@ -45,7 +46,7 @@ inline DecoderConfig read_qwen2(ConfigReader& config) {
 
 inline DecoderConfig read_qwen2_moe(ConfigReader& config) {
   DecoderConfig c = read_llama_sizes(config);
-  read_qwen_window(config, c);
+  read_qwen_window(config, c, true);
   read_qwen_experts(config, c);
   c.shared_intermediate = config.positive("shared_expert_intermediate_size");
   c.attention_bias = config.flag_or("qkv_bias", true);
@@ -59,7 +60,10 @@ inline DecoderConfig read_qwen3(ConfigReader& config) {
 }
 
 inline DecoderConfig read_qwen3_moe(ConfigReader& config) {
-  DecoderConfig c = read_qwen3(config);
+  DecoderConfig c = read_llama(config);
+  const std::size_t window = config.count_or("sliding_window", 4096);
+  if (config.flag_or("use_sliding_window", false)) c.window = window;
+  static_cast<void>(config.optional("max_window_layers"));  // all layers have the window
   read_qwen_experts(config, c);
   return c;
 }
