@@ -56,7 +56,7 @@ TEST(ExportGguf, KeepsTheModel) {
       {"qwen2-yarn"},
       {"qwen3"},
       {"granite"},
-      {"smollm3", {{"use_sliding_window", false}}},
+      {"smollm3", {{"layer_types", std::vector<std::string>(4, "full_attention")}}},
       {"gemma"},
       {"gemma2", {{"query_pre_attn_scalar", 12}}},
       {"gemma3", {{"query_pre_attn_scalar", 12}}},
@@ -233,7 +233,7 @@ TEST(ExportGguf, RefusesWhatGgufHasNoPlaceFor) {
   EXPECT_THAT(refused_of(encoder_fixture("distilbert-dense")), HasSubstr("a dense layer of sentences cannot be"));
   EXPECT_THAT(refused_of(encoder_fixture("t5-encoder-long")), HasSubstr("a dense layer of sentences cannot be"));
   const EncoderCopy silu("t5-encoder");
-  silu.set_config("feed_forward_proj", "silu");
+  silu.set_config("dense_act_fn", "silu");
   EXPECT_THAT(refused_of(silu.path()), HasSubstr("this activation cannot be written as GGUF"));
   EXPECT_THAT(refused_of(seq2seq_fixture("bart")), HasSubstr("models of type \"bart\" cannot be written as GGUF"));
   EXPECT_THAT(refused_of(seq2seq_fixture("t5-silu")), HasSubstr("this activation cannot be written as GGUF"));

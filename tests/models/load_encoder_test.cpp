@@ -203,10 +203,11 @@ TEST(LoadEncoder, PositionsMustLeaveRoomForPadding) {
   EXPECT_THAT(message_of<ConfigError>([&] { copy.load(); }), HasSubstr("leaves no position"));
 }
 
-TEST(LoadEncoder, AlbertsGroupsAreOfOneLayer) {
+TEST(LoadEncoder, AlbertsGroupsHaveAllTheirLayers) {
   const EncoderCopy copy("albert");
   copy.set_config("inner_group_num", 2);
-  EXPECT_THAT(message_of<UnsupportedError>([&] { copy.load(); }), HasSubstr("inner_group_num"));
+  EXPECT_THAT(message_of<FormatError>([&] { copy.load(); }),
+              HasSubstr("albert_layer_groups.0.albert_layers.1.attention.query.weight is missing"));
 }
 
 TEST(LoadEncoder, MpnetsBucketsAreThirtyTwo) {
