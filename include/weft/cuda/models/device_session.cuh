@@ -28,6 +28,11 @@ struct DeviceSessionOptions {
 /// What weft::Session is on the CPU: one sequence in the making, on the device, in a stream of its own. It belongs to
 /// one thread at a time. All memory is taken when it is made. Single tokens run as one Graph, whose position lies in
 /// device memory.
+///
+///   cuda::DeviceSession<half> session(cuda::DeviceCausalLM<half>(load_causal_lm(path, {.load = Load::in_place})));
+///
+/// Link weft::weft beside weft::cuda, and compile with WEFT_SEPARATE_COMPILATION=1 (weft/define.hpp): the kernels of
+/// the CPU are not for nvcc.
 template <HalfStorage T = half>
 class DeviceSession final : public TokenSequence {
  public:
