@@ -9,6 +9,7 @@
 #include <cstdio>
 #include <exception>
 #include <iostream>
+#include <memory>
 #include <optional>
 #include <stop_token>
 #include <string>
@@ -17,6 +18,10 @@
 
 #include <CLI/CLI.hpp>
 #include <weft/weft.hpp>
+
+#if GENERATE_CUDA
+#include "cuda_sequence.hpp"
+#endif
 
 namespace {
 
@@ -34,6 +39,7 @@ struct Options {
   std::string cache = "f32";
   std::string compute = "native";
   std::string weights;
+  std::string device = "cpu";
   bool in_place = false;
   bool greedy = false;
   bool echo = false;
@@ -70,6 +76,9 @@ void declare(CLI::App& app, Options& o) {
       ->capture_default_str();
   app.add_option("--weights", o.weights, "Quantise matrices to this type while loading")
       ->check(CLI::IsMember({"f32", "f16", "bf16", "q8_0", "q4_0", "q4_1", "q5_0", "q5_1", "q4_k", "q5_k", "q6_k"}));
+  app.add_option("--device", o.device, "Where the model runs; cuda: see GENERATE_CUDA in CMakeLists.txt")
+      ->check(CLI::IsMember({"cpu", "cuda"}))
+      ->capture_default_str();
   app.add_flag("--in-place", o.in_place, "Use the weights from the mapped file: starts at once, runs slower");
   app.add_flag("--echo", o.echo, "Print the prompt before the text");
   app.add_flag("--log-probabilities", o.log_probabilities, "List every token with its log-probability on stderr");
@@ -109,6 +118,16 @@ weft::SamplingParams sampling_of(const Options& o, const weft::GenerationConfig&
   return params;
 }
 
+/// Where the model runs. A device takes its own copy of the weights: the host reads them from the mapped file.
+std::unique_ptr<weft::TokenSequence> sequence_of(const Options& o, const weft::CausalLM& model) {
+  if (o.device == "cpu") return std::make_unique<weft::Session>(model, o.session);
+#if GENERATE_CUDA
+  return cuda_sequence(model, o.session);
+#else
+  throw weft::UnsupportedError("--device cuda: this program was built without GENERATE_CUDA");
+#endif
+}
+
 double per_second(std::size_t tokens, double seconds) {
   return seconds > 0.0 ? static_cast<double>(tokens) / seconds : 0.0;
 }
@@ -127,10 +146,10 @@ int run(Options& o) {
   o.load.compute = o.compute == "f32" ? weft::Compute::f32 : weft::Compute::native;
   o.session.cache = weft::dtype_named(o.cache);
   if (!o.weights.empty()) o.load.weights = weft::dtype_named(o.weights);
-  if (o.in_place) o.load.load = weft::Load::in_place;
+  if (o.in_place || o.device == "cuda") o.load.load = weft::Load::in_place;
   if (o.prompt == "-") o.prompt.assign(std::istreambuf_iterator<char>(std::cin), {});
   const weft::CausalLM model = load(o);
-  weft::Generator generate(model, sampling_of(o, model.generation_config()), o.session);
+  weft::Generator generate(sequence_of(o, model), sampling_of(o, model.generation_config()));
 
   // Ctrl-C ends the text, not the program: what was written stays and the figures follow.
   std::stop_source cancel;

@@ -60,6 +60,38 @@ std::string joined(const std::vector<std::string>& parts) {
   return std::accumulate(parts.begin(), parts.end(), std::string());
 }
 
+// -- Sequences of the caller's.
+
+/// A session that counts what it is asked for.
+class CountingSequence final : public TokenSequence {
+ public:
+  CountingSequence(CausalLM model, std::size_t& calls) : session_(std::move(model)), calls_(calls) {}
+
+  const CausalLM& model() const noexcept override { return session_.model(); }
+  std::size_t position() const noexcept override { return session_.position(); }
+  std::size_t context() const noexcept override { return session_.context(); }
+  void truncate(std::size_t length) override { session_.truncate(length); }
+  std::span<const float> forward(std::span<const TokenId> tokens, std::stop_token stop) override {
+    ++calls_;
+    return session_.forward(tokens, stop);
+  }
+
+ private:
+  Session session_;
+  std::size_t& calls_;
+};
+
+TEST(Generator, WritesWithASequenceOfTheCallers) {
+  const Reference reference("llama-mha");
+  std::size_t calls = 0;
+  Generator generate(
+      std::make_unique<CountingSequence>(load("llama-mha", {.threads = 1, .compute = Compute::f32}), calls),
+      {.temperature = 0.f});
+  EXPECT_EQ(run(generate(reference.prompt(), {.max_new_tokens = 32})), reference.greedy());
+  EXPECT_EQ(calls, reference.greedy().size());
+  EXPECT_THROW(generate.set_adapters({}), UnsupportedError);
+}
+
 // -- Tokens.
 
 TEST(Generator, GreedyIsTheReference) {

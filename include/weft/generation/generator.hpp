@@ -17,6 +17,7 @@
 #include <weft/generation/stop.hpp>
 #include <weft/models/causal_lm.hpp>
 #include <weft/models/session.hpp>
+#include <weft/models/token_sequence.hpp>
 #include <weft/sampling/banned_words.hpp>
 #include <weft/sampling/chain.hpp>
 #include <weft/sampling/min_length.hpp>
@@ -99,6 +100,10 @@ class Generator {
   /// Throws ConfigError for sampling parameters or session options that are out of range.
   explicit Generator(CausalLM model, const SamplingParams& sampling = {}, const SessionOptions& session = {},
                      LogitsChain processors = {});
+  /// Writes with a sequence of the caller's, as one on another device. Throws ConfigError for sampling parameters that
+  /// are out of range.
+  explicit Generator(std::unique_ptr<TokenSequence> sequence, const SamplingParams& sampling = {},
+                     LogitsChain processors = {});
   Generator(Generator&&) noexcept;
   Generator& operator=(Generator&&) noexcept;
   ~Generator();
@@ -122,12 +127,12 @@ class Generator {
 };
 
 struct Generation::State {
-  State(CausalLM model, const SamplingParams& params, const SessionOptions& session_options, LogitsChain processors)
-      : session(std::move(model), session_options),
-        sampler(params, session.model().config().vocab, with_bans(session.model(), std::move(processors))) {
-    history.reserve(session.context() + 1);
-    tokens.reserve(session.context() + 1);
-    if (session.model().has_tokenizer()) decoder.emplace(session.model().tokenizer());
+  State(std::unique_ptr<TokenSequence> own, const SamplingParams& params, LogitsChain processors)
+      : sequence(std::move(own)),
+        sampler(params, sequence->model().config().vocab, with_bans(sequence->model(), std::move(processors))) {
+    history.reserve(sequence->context() + 1);
+    tokens.reserve(sequence->context() + 1);
+    if (sequence->model().has_tokenizer()) decoder.emplace(sequence->model().tokenizer());
   }
 
   /// The caller's processors and what the checkpoint bans.
@@ -141,9 +146,10 @@ struct Generation::State {
 
   void start(std::span<const TokenId> prompt, const GenerateOptions& requested) {
     if (prompt.empty()) raise<ConfigError>("generate: the prompt is empty");
-    if (prompt.size() > session.context())
-      raise<ConfigError>("generate: the prompt has ", prompt.size(), " tokens, the context holds ", session.context());
-    const std::size_t vocab = session.model().config().vocab;
+    if (prompt.size() > sequence->context())
+      raise<ConfigError>("generate: the prompt has ", prompt.size(), " tokens, the context holds ",
+                         sequence->context());
+    const std::size_t vocab = sequence->model().config().vocab;
     for (std::size_t i = 0; i < prompt.size(); ++i)
       if (prompt[i] < 0 || static_cast<std::size_t>(prompt[i]) >= vocab)
         raise<ShapeError>("generate: token id ", prompt[i], " at index ", i, " is outside the vocabulary of ", vocab);
@@ -157,7 +163,7 @@ struct Generation::State {
     piece = {};
     reason = FinishReason::none;
     timings = {.prompt_tokens = prompt.size()};
-    session.truncate(0);
+    sequence->truncate(0);
     sampler.reset();
     if (decoder) {
       // The text continues the prompt: its leading space stays, and so do the bytes of a character begun there.
@@ -177,11 +183,11 @@ struct Generation::State {
   void step() {
     if (tokens.size() >= options.max_new_tokens) return finish(FinishReason::max_tokens);
     if (options.cancel.stop_requested()) return finish(FinishReason::cancelled);
-    if (session.position() == session.context()) return finish(FinishReason::context);
-    const std::size_t before = session.position();
+    if (sequence->position() == sequence->context()) return finish(FinishReason::context);
+    const std::size_t before = sequence->position();
     std::span<const float> logits;
     try {
-      logits = session.forward(std::span<const TokenId>(history).subspan(session.position()), options.cancel);
+      logits = sequence->forward(std::span<const TokenId>(history).subspan(sequence->position()), options.cancel);
     } catch (const Cancelled&) {
       return finish(FinishReason::cancelled);
     }
@@ -198,7 +204,7 @@ struct Generation::State {
     } else {
       timings.generation_seconds = seconds() - timings.first_token_seconds;
     }
-    const std::vector<TokenId>& eos = session.model().generation_config().eos;
+    const std::vector<TokenId>& eos = sequence->model().generation_config().eos;
     if (options.stop_at_eos && std::find(eos.begin(), eos.end(), draw.id) != eos.end())
       return finish(FinishReason::eos);
     history.push_back(draw.id);
@@ -210,7 +216,7 @@ struct Generation::State {
   /// The token that comes next whatever the logits say, as in transformers, generation/logits_process.py: after a
   /// prompt of one token, and the last one.
   std::optional<TokenId> forced_token() const {
-    const GenerationConfig& generation = session.model().generation_config();
+    const GenerationConfig& generation = sequence->model().generation_config();
     if (history.size() == 1)
       if (const auto bos = options.forced_bos ? options.forced_bos : generation.forced_bos) return bos;
     return tokens.size() + 1 == options.max_new_tokens ? generation.forced_eos : std::nullopt;
@@ -222,14 +228,14 @@ struct Generation::State {
     try {
       return sampler(logits, history);
     } catch (...) {
-      session.truncate(before);
+      sequence->truncate(before);
       throw;
     }
   }
 
   /// The text that a token completes. Embedding tables are often padded past the vocabulary: such ids have no text.
   std::string_view text_of(TokenId id) {
-    const bool known = static_cast<std::size_t>(id) < session.model().tokenizer().vocab_size();
+    const bool known = static_cast<std::size_t>(id) < sequence->model().tokenizer().vocab_size();
     return known ? decoder->push(id) : std::string_view();
   }
 
@@ -250,7 +256,7 @@ struct Generation::State {
 
   using Clock = std::chrono::steady_clock;
 
-  Session session;
+  std::unique_ptr<TokenSequence> sequence;
   Sampler sampler;
   std::optional<StreamDecoder> decoder;
   StopStrings stop;
@@ -293,13 +299,16 @@ inline const GenerationTimings& Generation::timings() const noexcept { return st
 
 inline Generator::Generator(CausalLM model, const SamplingParams& sampling, const SessionOptions& session,
                             LogitsChain processors)
-    : state_(std::make_unique<Generation::State>(std::move(model), sampling, session, std::move(processors))) {}
+    : Generator(std::make_unique<Session>(std::move(model), session), sampling, std::move(processors)) {}
+inline Generator::Generator(std::unique_ptr<TokenSequence> sequence, const SamplingParams& sampling,
+                            LogitsChain processors)
+    : state_(std::make_unique<Generation::State>(std::move(sequence), sampling, std::move(processors))) {}
 inline Generator::Generator(Generator&&) noexcept = default;
 inline Generator& Generator::operator=(Generator&&) noexcept = default;
 inline Generator::~Generator() = default;
 
-inline const CausalLM& Generator::model() const noexcept { return state_->session.model(); }
-inline void Generator::set_adapters(AdapterSet adapters) { state_->session.set_adapters(std::move(adapters)); }
+inline const CausalLM& Generator::model() const noexcept { return state_->sequence->model(); }
+inline void Generator::set_adapters(AdapterSet adapters) { state_->sequence->set_adapters(std::move(adapters)); }
 
 inline Generation Generator::operator()(std::span<const TokenId> prompt, const GenerateOptions& options) {
   state_->start(prompt, options);

@@ -28,7 +28,8 @@ class Seq2SeqGenerator {
   explicit Seq2SeqGenerator(Seq2Seq model, const SamplingParams& sampling = {}, const SessionOptions& session = {},
                             LogitsChain processors = {})
       : encoder_(std::make_unique<SourceEncoder>(model, session.cache)),
-        state_(std::make_unique<Generation::State>(model.decoder(), sampling, session, std::move(processors))) {}
+        state_(std::make_unique<Generation::State>(std::make_unique<Session>(model.decoder(), session), sampling,
+                                                   std::move(processors))) {}
 
   /// Begins the answer to a source; what the previous call returned ends. Throws TokenizerError where the model has no
   /// tokenizer or cannot encode the source, ConfigError where neither options nor the checkpoint say what a text begins
@@ -52,7 +53,7 @@ class Seq2SeqGenerator {
                                                                     : generation.bos;
     if (!first)
       raise<ConfigError>(model().source(), ": nothing says which token a text begins with (decoder_start_token_id)");
-    state_->session.attend_to(std::move(source));
+    state_->sequence->attend_to(std::move(source));
     state_->start(std::span(&*first, 1), options);
     return Generation(*state_);
   }

@@ -12,6 +12,7 @@
 #include <weft/models/decoder_pass.hpp>
 #include <weft/models/encoded_source.hpp>
 #include <weft/models/kv_cache.hpp>
+#include <weft/models/token_sequence.hpp>
 
 namespace weft::inline v0 {
 
@@ -45,7 +46,7 @@ inline std::size_t checked_chunk(const char* what, std::size_t chunk) {
 /// One sequence in the making: the key/value cache and the scratch memory of a model. It belongs to one thread at a
 /// time. Everything is allocated when it is made, nothing per token. Several sessions go on together, reading the
 /// weights once, in a Batch.
-class Session {
+class Session final : public TokenSequence {
  public:
   /// Throws ConfigError for a chunk or context of 0 tokens or a context beyond the model's, UnsupportedError for
   /// another cache type, std::bad_alloc, and what set_adapters() throws.
@@ -57,15 +58,15 @@ class Session {
     set_adapters(options.adapters);
   }
 
-  const CausalLM& model() const noexcept { return pass_.model(); }
+  const CausalLM& model() const noexcept override { return pass_.model(); }
   /// Tokens in the cache: the position of the next one.
-  std::size_t position() const noexcept { return position_; }
-  std::size_t context() const noexcept { return context_; }
+  std::size_t position() const noexcept override { return position_; }
+  std::size_t context() const noexcept override { return context_; }
   const KvCache& cache() const noexcept { return cache_; }
 
   /// Forgets all tokens and begins a sequence that reads a source, in a model that has cross-attention. Throws
   /// ConfigError for a model that has none and for a source of a model of other sizes.
-  void attend_to(EncodedSource source) {
+  void attend_to(EncodedSource source) override {
     const DecoderConfig& c = model().config();
     if (!c.cross_attention) raise<ConfigError>("attend_to: a ", model().model_type(), " model reads no source");
     if (!source || source.cache().layers() != c.layers || source.layer(0).kv_heads != c.kv_heads ||
@@ -78,14 +79,14 @@ class Session {
   const EncodedSource& source() const noexcept { return source_; }
 
   /// Forgets all tokens from `length` on. Throws ShapeError where there are fewer.
-  void truncate(std::size_t length) {
+  void truncate(std::size_t length) override {
     if (length > position_) raise<ShapeError>("truncate: ", length, " tokens of ", position_);
     position_ = length;
   }
 
   /// What later tokens are computed with; an empty set ends that. Keys and values in the cache stay as they are.
   /// Nothing is read or copied. Throws ConfigError for adapters of another model.
-  void set_adapters(AdapterSet adapters) {
+  void set_adapters(AdapterSet adapters) override {
     if (adapters.weights() && adapters.weights() != &model().weights())
       raise<ConfigError>("set_adapters: the adapters were loaded for another model");
     adapters_ = std::move(adapters);
@@ -98,7 +99,7 @@ class Session {
   /// Appends tokens and returns the logits (vocab) that predict the one after the last; they are valid until the next
   /// call. Throws ShapeError for no tokens, an id outside the vocabulary or more tokens than the context has room for,
   /// and Cancelled when `stop` is requested; the session is then as it was.
-  std::span<const float> forward(std::span<const TokenId> tokens, std::stop_token stop = {}) {
+  std::span<const float> forward(std::span<const TokenId> tokens, std::stop_token stop = {}) override {
     check(tokens);
     run(tokens, stop, [&](TensorView<float, 2> x, bool last) {
       if (last) head(x.narrow(0, x.extent(0) - 1, 1), logits_);

@@ -100,7 +100,12 @@ std::string folder_of(const std::string& path) {
 bool may_include(const std::string& from, const std::string& to) {
   const std::string a = folder_of(from);
   const std::string b = folder_of(to);
-  if (a == "cuda") return b == "cuda" || b == "core" || b == "quant" || b == "ops" || b == "sampling";
+  if (a == "cuda") {
+    // Its models see what those of the CPU do; its kernels see no models.
+    if (from.starts_with("cuda/models/")) return b == "cuda" || b == "models" || may_include("models/", to);
+    if (b == "cuda") return !to.starts_with("cuda/models/");
+    return b == "core" || b == "quant" || b == "ops" || b == "sampling";
+  }
   if (b == "cuda") return false;
   if (a == b) return true;
   if (b.empty()) return false;  // the umbrella is for users

@@ -27,9 +27,9 @@ class QuantizedMatrix {
       raise<UnsupportedError>("QuantizedMatrix: the device multiplies q8_0, q4_0 and q4_k, not ", name(dtype));
     weft::detail::require_extent("QuantizedMatrix", "the number of bytes", bytes.size(),
                                  weft::detail::checked_product(rows, bytes_of(dtype, k)));
-    groups_ = (k + 32 * blocks() - 1) / (32 * blocks());
+    groups_ = groups_of(dtype, k);
     codes_ = DeviceBuffer(rows * groups_ * 64, stream);
-    scales_ = DeviceBuffer(dtype == DType::q4_k ? rows * (k / 256) * 16 : rows * groups_ * blocks() * 2, stream);
+    scales_ = DeviceBuffer(scale_bytes(dtype, rows, k), stream);
     if (bytes.empty()) return;
     const DeviceBuffer raw(bytes.size(), stream);
     check(cudaMemcpyAsync(raw.data(), bytes.data(), bytes.size(), cudaMemcpyHostToDevice, stream), "cudaMemcpyAsync");
@@ -43,6 +43,12 @@ class QuantizedMatrix {
   /// From a matrix of weights in rows.
   explicit QuantizedMatrix(const AnyTensor& weight, cudaStream_t stream = {})
       : QuantizedMatrix(weight.dtype(), bytes_of_rows(weight), weight.extent(0), weight.extent(1), stream) {}
+
+  /// The device memory of such a matrix.
+  static std::size_t bytes_for(DType dtype, std::size_t rows, std::size_t k) {
+    const std::size_t groups = groups_of(dtype, k);
+    return rows * groups * 64 + scale_bytes(dtype, rows, k);
+  }
 
   DType dtype() const noexcept { return dtype_; }
   std::size_t rows() const noexcept { return rows_; }
@@ -84,7 +90,13 @@ class QuantizedMatrix {
       raise<ShapeError>("QuantizedMatrix: expected a matrix in rows, found shape ", to_string(weight.shape()));
     return weight.bytes();
   }
-  std::size_t blocks() const noexcept { return dtype_ == DType::q8_0 ? 2 : 4; }
+  static std::size_t blocks(DType dtype) noexcept { return dtype == DType::q8_0 ? 2 : 4; }
+  static std::size_t groups_of(DType dtype, std::size_t k) noexcept {
+    return (k + 32 * blocks(dtype) - 1) / (32 * blocks(dtype));
+  }
+  static std::size_t scale_bytes(DType dtype, std::size_t rows, std::size_t k) noexcept {
+    return dtype == DType::q4_k ? rows * (k / 256) * 16 : rows * groups_of(dtype, k) * blocks(dtype) * 2;
+  }
 
   template <class F>
   void visit_format(F&& f) const {

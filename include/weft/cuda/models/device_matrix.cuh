@@ -1,0 +1,141 @@
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <cstring>
+#include <type_traits>
+#include <vector>
+
+#include <weft/core/any_tensor.hpp>
+#include <weft/core/token_id.hpp>
+#include <weft/cpu/context.hpp>
+#include <weft/cuda/core/device_tensor.cuh>
+#include <weft/cuda/ops/embedding.cuh>
+#include <weft/cuda/ops/matmul.cuh>
+#include <weft/cuda/ops/quantized.cuh>
+#include <weft/ops/linear.hpp>
+
+namespace weft::inline v0::cuda {
+
+namespace detail {
+
+/// Whether the device keeps and multiplies blocks of this format as they are.
+constexpr bool keeps_blocks(DType dtype) noexcept {
+  return dtype == DType::q8_0 || dtype == DType::q4_0 || dtype == DType::q4_k;
+}
+
+/// Rows of a weight of any type and layout as elements of T, in the order in which they are asked for.
+template <HalfStorage T>
+void rows_as(const AnyTensor& weight, std::size_t begin, std::size_t end, T* to, const cpu::Context& ctx) {
+  const std::size_t k = weight.extent(1);
+  weft::detail::parallel_for(ctx, end - begin, [&](std::size_t i, std::size_t) {
+    std::vector<float> row(k);
+    weight_row(weight, begin + i, row.data(), {.kernels = ctx.kernels});
+    std::transform(row.begin(), row.end(), to + i * k, [](float value) { return static_cast<T>(value); });
+  });
+}
+
+}  // namespace detail
+
+/// What products on the device share: plans of cuBLASLt and the place where blocks become elements.
+struct DeviceProducts {
+  MatmulPlans plans;
+  DeviceBuffer elements;  ///< of the largest matrix in blocks
+};
+
+/// A matrix of weights in device memory, (rows, k): elements of T, or blocks of q8_0, q4_0 and q4_k as the checkpoint
+/// has them. Matrices of other types become elements of T.
+template <HalfStorage T>
+class DeviceMatrix {
+ public:
+  DeviceMatrix() = default;
+
+  /// Copies a weight in the stream, what is stored as T or in one of those formats straight from where it lies; an
+  /// empty one is none. Throws CudaError.
+  DeviceMatrix(const AnyTensor& weight, const cpu::Context& ctx, cudaStream_t stream) {
+    if (!weight) return;
+    if (in_blocks(weight)) {
+      blocks_ = QuantizedMatrix(weight, stream);
+      return;
+    }
+    const std::size_t rows = weight.extent(0);
+    const std::size_t k = weight.extent(1);
+    elements_ = DeviceTensor<T, 2>({rows, k}, stream);
+    if (weight.layout() == Layout::rows && weight.dtype() == dtype_of<T>) {
+      check(cudaMemcpyAsync(elements_.data(), weight.bytes().data(), weight.bytes().size(), cudaMemcpyHostToDevice,
+                            stream),
+            "cudaMemcpyAsync");
+      return;
+    }
+    constexpr std::size_t most = std::size_t{1} << 23;  // elements of host memory at once
+    const std::size_t rows_at_once = std::clamp<std::size_t>(most / std::max<std::size_t>(k, 1), 1, rows);
+    std::vector<T> host(rows_at_once * k);
+    for (std::size_t begin = 0; begin < rows; begin += rows_at_once) {
+      const std::size_t end = std::min(rows, begin + rows_at_once);
+      detail::rows_as(weight, begin, end, host.data(), ctx);
+      check(cudaMemcpyAsync(elements_.data() + begin * k, host.data(), (end - begin) * k * sizeof(T),
+                            cudaMemcpyHostToDevice, stream),
+            "cudaMemcpyAsync");
+      check(cudaStreamSynchronize(stream), "cudaStreamSynchronize");
+    }
+  }
+
+  /// The device memory that a weight takes.
+  static std::size_t bytes_for(const AnyTensor& weight) {
+    if (!weight) return 0;
+    if (in_blocks(weight)) return QuantizedMatrix::bytes_for(weight.dtype(), weight.extent(0), weight.extent(1));
+    return weight.size() * sizeof(T);
+  }
+  /// Elements of DeviceProducts::elements that products with a weight need.
+  static std::size_t elements_for(const AnyTensor& weight) {
+    return weight && in_blocks(weight) ? weight.extent(0) * weight.extent(1) : 0;
+  }
+
+  explicit operator bool() const noexcept { return rows() != 0; }
+  std::size_t rows() const noexcept { return blocks_.rows() != 0 ? blocks_.rows() : elements_.extent(0); }
+  std::size_t k() const noexcept { return blocks_.rows() != 0 ? blocks_.k() : elements_.extent(1); }
+
+  /// y (tokens, rows) = x (tokens, k) weight^T + bias (rows), or no bias; y must not overlap x. Sums in float. Throws
+  /// ShapeError, CudaError.
+  template <Storage Y>
+  void multiply(DeviceProducts& products, TensorView<const T, 2> x, std::type_identity_t<const T*> bias,
+                TensorView<Y, 2> y, cudaStream_t stream) const {
+    const std::size_t tokens = x.extent(0);
+    if (blocks_.rows() == 0) {
+      if (tokens <= detail::most_linear_tokens) return linear_few(x, elements_, bias, y, stream);
+      return multiply_many(products, x, elements_.view(), bias, y, stream);
+    }
+    if (tokens <= detail::most_linear_tokens)
+      return blocks_.linear_few(x.data(), x.stride(0), tokens, bias, y.data(), y.stride(0), stream);
+    T* elements = products.elements.as<T>();
+    blocks_.dequantize(nullptr, rows(), elements, stream);
+    multiply_many(products, x, TensorView<const T, 2>(elements, {rows(), k()}), bias, y, stream);
+  }
+
+  /// y (count, k) = the rows that ids (count) name, on the device.
+  void look_up(const TokenId* ids, std::size_t count, T* y, cudaStream_t stream) const {
+    if (blocks_.rows() != 0) return blocks_.dequantize(ids, count, y, stream);
+    embedding(ids, elements_.data(), y, count, rows(), k(), stream);
+  }
+
+ private:
+  static bool in_blocks(const AnyTensor& weight) noexcept {
+    return weight.layout() == Layout::rows && detail::keeps_blocks(weight.dtype());
+  }
+
+  template <Storage Y>
+  static void multiply_many(DeviceProducts& products, TensorView<const T, 2> x, TensorView<const T, 2> weight,
+                            const T* bias, TensorView<Y, 2> y, cudaStream_t stream) {
+    if constexpr (std::same_as<Y, T>) {
+      products.plans.matmul(x, weight.transpose(0, 1), bias, y, stream);
+    } else {
+      if (bias) raise<UnsupportedError>("DeviceMatrix: a bias is of the type of the product");
+      products.plans.matmul(x, weight.transpose(0, 1), nullptr, y, stream);
+    }
+  }
+
+  DeviceTensor<T, 2> elements_;
+  QuantizedMatrix blocks_;
+};
+
+}  // namespace weft::inline v0::cuda

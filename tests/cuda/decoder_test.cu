@@ -1,0 +1,159 @@
+#include <weft/cuda/models/device_session.cuh>
+
+#include <cmath>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "cpu_decoder.hpp"
+#include "cpu_sampler.hpp"
+#include "device_test.cuh"
+
+namespace weft {
+namespace {
+
+/// Every row of logits is within a share of its largest element of what the CPU computed in float.
+void expect_rows_near(std::span<const float> found, std::span<const float> expected, std::size_t vocab, double share) {
+  ASSERT_EQ(found.size(), expected.size());
+  for (std::size_t begin = 0; begin < found.size(); begin += vocab) {
+    double largest = 0.0;
+    double apart = 0.0;
+    for (std::size_t i = begin; i < begin + vocab; ++i) {
+      largest = std::max(largest, std::abs(static_cast<double>(expected[i])));
+      const double difference = std::abs(static_cast<double>(found[i]) - static_cast<double>(expected[i]));
+      apart = difference <= apart ? apart : difference;  // NaN stays
+    }
+    EXPECT_LE(apart, share * largest) << "row " << begin / vocab;
+  }
+}
+
+class Decoders : public testing::DeviceTest, public ::testing::WithParamInterface<std::string> {};
+
+/// The logits after the last tokens of a prompt: `chunk` tokens at once but for the last three, which come one by one:
+/// as they are launched, recorded, and from the record. Returns those of the prompt's end and of these tokens.
+template <class T>
+std::vector<float> last_logits(const CausalLM& host, std::span<const TokenId> ids, std::size_t chunk) {
+  const cuda::DeviceCausalLM<T> model(host);
+  cuda::DeviceSession<T> session(model, {.context = ids.size(), .chunk = chunk});
+  std::vector<float> found;
+  const auto append = [&](std::span<const float> row) { found.insert(found.end(), row.begin(), row.end()); };
+  append(session.forward(ids.first(ids.size() - 3)));
+  for (std::size_t t = ids.size() - 3; t < ids.size(); ++t) append(session.forward(ids.subspan(t, 1)));
+  EXPECT_EQ(session.position(), ids.size());
+  return found;
+}
+
+template <class T>
+void expect_as_on_cpu(const CausalLM& host, std::span<const TokenId> ids, std::size_t chunk, double share) {
+  const std::size_t vocab = host.config().vocab;
+  const std::vector<float> expected = testing::cpu_logits(host, ids);
+  expect_rows_near(last_logits<T>(host, ids, chunk), std::span(expected).subspan((ids.size() - 4) * vocab), vocab,
+                   share);
+}
+
+TEST_P(Decoders, ComputeWhatTheCpuComputes) {
+  expect_as_on_cpu<half>(testing::load_decoder(GetParam()), testing::decoder_prompt(GetParam()), 512, 2e-2);
+}
+
+INSTANTIATE_TEST_SUITE_P(Fixtures, Decoders, ::testing::ValuesIn(testing::decoder_names()), [](const auto& info) {
+  std::string name = info.param;
+  std::replace(name.begin(), name.end(), '-', '_');
+  return name;
+});
+
+class Decoder : public testing::DeviceTest {};
+
+TEST_F(Decoder, TakesPromptsInChunks) {
+  const CausalLM host = testing::load_decoder("mistral-window");
+  const std::vector<TokenId> prompt = testing::decoder_prompt("mistral-window");
+  for (const std::size_t chunk : {1u, 2u, 5u}) expect_as_on_cpu<half>(host, prompt, chunk, 2e-2);
+}
+
+TEST_F(Decoder, ComputesInBfloat16) {
+  for (const std::string name : {"llama-bf16", "gemma2"})
+    expect_as_on_cpu<bfloat16>(testing::load_decoder(name), testing::decoder_prompt(name), 512, 1e-1);
+}
+
+TEST_F(Decoder, MultipliesBlocksAsTheyAreStored) {
+  const CausalLM host = testing::load_decoder("llama-mha");
+  const std::vector<TokenId> prompt = testing::decoder_prompt("llama-mha");
+  for (const DType dtype : {DType::q8_0, DType::q4_0, DType::q6_k}) {
+    SCOPED_TRACE(name(dtype));
+    const CausalLM quantised = testing::with_weights_of(host, dtype);
+    expect_as_on_cpu<half>(quantised, prompt, 512, 2e-2);
+    std::vector<TokenId> many;  // more than linear_few() takes
+    for (std::size_t i = 0; i < 24; ++i) many.push_back(static_cast<TokenId>(i % host.config().vocab));
+    expect_as_on_cpu<half>(quantised, many, 512, 2e-2);
+  }
+}
+
+TEST_F(Decoder, WhatIsTruncatedIsForgotten) {
+  const CausalLM host = testing::load_decoder("llama-gqa");
+  const std::vector<TokenId> prompt = testing::decoder_prompt("llama-gqa");
+  const std::span<const TokenId> ids(prompt);
+  cuda::DeviceSession<half> session(cuda::DeviceCausalLM<half>(host), {.context = ids.size()});
+  Tensor<float, 2> all({ids.size(), host.config().vocab});
+  session.forward_all(ids, all);
+  for (std::size_t length = 1; length < 4; ++length) {
+    session.truncate(length);
+    const std::span<const float> again = session.forward(ids.subspan(length, 1));
+    expect_rows_near(again, all.elements().subspan(length * again.size(), again.size()), again.size(), 2e-2);
+  }
+  EXPECT_THROW(session.truncate(5), ShapeError);
+}
+
+TEST_F(Decoder, DrawsWhatTheCpuDrawsFromItsLogits) {
+  const CausalLM host = testing::load_decoder("llama-gqa");
+  const std::vector<TokenId> prompt = testing::decoder_prompt("llama-gqa");
+  const cuda::DeviceCausalLM<half> model(host);
+  const SamplingParams params{.temperature = 1.5f, .top_k = 50, .top_p = 0.95f, .seed = 3};
+  cuda::DeviceSession<half> logits(model, {.context = prompt.size() + 8});
+  cuda::DeviceSession<half> draws(model, {.context = prompt.size() + 8});
+  EXPECT_THROW(draws.draw(prompt), ConfigError);
+  draws.set_sampling(params);
+  const auto on_cpu = testing::cpu_sampler(params, host.config().vocab, 0);
+  std::vector<TokenId> next = prompt;
+  for (int i = 0; i < 5; ++i) {
+    const std::span<const float> row = logits.forward(next);
+    const cuda::DeviceDraw draw = draws.draw(next);
+    const testing::CpuDraw expected = on_cpu({row.begin(), row.end()});
+    ASSERT_EQ(draw.id, expected.id);
+    EXPECT_NEAR(draw.probability, expected.probability, 1e-6);
+    next = {draw.id};
+  }
+  EXPECT_EQ(draws.position(), prompt.size() + 4);
+}
+
+TEST_F(Decoder, RefusesWhatDoesNotFit) {
+  const CausalLM host = testing::load_decoder("llama-gqa");
+  const cuda::DeviceCausalLM<half> model(host);
+  cuda::DeviceSession<half> session(model, {.context = 4});
+  const std::vector<TokenId> five(5, 1);
+  EXPECT_THROW(session.forward({}), ShapeError);
+  EXPECT_THROW(session.forward(five), ShapeError);
+  EXPECT_THROW(session.forward(std::vector<TokenId>{1, -1}), ShapeError);
+  EXPECT_THROW(session.forward(std::vector<TokenId>{static_cast<TokenId>(host.config().vocab)}), ShapeError);
+  EXPECT_EQ(session.position(), 0u);
+  EXPECT_THROW(cuda::DeviceSession<half>(model, {.context = host.config().context + 1}), ConfigError);
+  EXPECT_THROW(cuda::DeviceSession<half>(model, {.chunk = 0}), ConfigError);
+  EXPECT_THROW(session.set_adapters({}), UnsupportedError);
+}
+
+TEST_F(Decoder, TooLittleMemoryIsSaidBeforeItIsTaken) {
+  const std::size_t much = std::size_t{1} << 60;
+  try {
+    cuda::detail::require_free_bytes("the model", much);
+    FAIL() << "nobody has so much";
+  } catch (const CudaError& error) {
+    const std::string text = error.what();
+    EXPECT_NE(text.find("the model takes " + std::to_string(much) + " bytes"), std::string::npos) << text;
+    EXPECT_NE(text.find("are missing"), std::string::npos) << text;
+  }
+  const CausalLM host = testing::load_decoder("llama-gqa");
+  const std::size_t halves = cuda::DeviceCausalLM<half>::bytes_for(host);
+  EXPECT_GE(halves, host.parameters() * sizeof(half) / 2);
+  EXPECT_LE(cuda::DeviceCausalLM<half>::bytes_for(testing::with_weights_of(host, DType::q8_0)), halves);
+}
+
+}  // namespace
+}  // namespace weft
