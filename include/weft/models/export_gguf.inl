@@ -103,7 +103,11 @@ class GgufExport {
     refuse(concat("models of type \"", architecture_.model_type, '"'));
   }
 
-  bool has_window() const noexcept { return config_.window != 0 && config_.window < config_.context; }
+  bool has_window() const noexcept {
+    for (std::size_t i = 0; i < config_.layers; ++i)
+      if (const std::size_t window = config_.window_of(i); window != 0 && window < config_.context) return true;
+    return false;
+  }
   std::size_t rotary() const noexcept { return config_.rope.rotary_dim ? config_.rope.rotary_dim : config_.head_dim; }
 
   /// Whether files of the architecture have a key.
