@@ -1,7 +1,7 @@
 #pragma once
 
-// Every kernel that weft has for NVIDIA devices. A program that needs some of them alone includes their headers, one that
-// runs models <weft/cuda/models/device_session.cuh>: every header of cuda/ stands by itself.
+// Every kernel that weft has for NVIDIA devices. A program that needs some of them alone includes their headers, one
+// that runs models <weft/cuda/models/device_session.cuh>: every header of cuda/ stands by itself.
 #include <weft/cuda/core/device.cuh>
 #include <weft/cuda/core/device_buffer.cuh>
 #include <weft/cuda/core/device_tensor.cuh>
