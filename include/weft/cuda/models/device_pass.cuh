@@ -139,7 +139,7 @@ class DevicePass {
     const DecoderConfig& c = config();
     const DeviceDecoderWeights<T>& w = model_.weights();
     Rows from = x;
-    if (c.form != BlockForm::residual_norm) {
+    if (c.final_norm) {
       from = part(normed_, x.extent(0));
       norm(x, w.final_norm, from);
     }
@@ -322,7 +322,7 @@ class DevicePass {
   AttentionParams scores(std::size_t layer) const noexcept {
     const DecoderConfig& c = config();
     const DeviceDecoderWeights<T>& w = model_.weights();
-    return {.scale = c.score_scale(),
+    return {.scale = c.score_scale(layer),
             .window = c.window_of(layer),
             .soft_cap = c.attention_soft_cap,
             .alibi_slopes = {w.alibi_slopes.data(), w.alibi_slopes.size()},
