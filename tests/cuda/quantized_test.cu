@@ -61,7 +61,7 @@ TYPED_TEST(Quantized, ProductsAreThoseOfDoublePrecision) {
     matrix.linear_few(from.view.data(), k, tokens, biases.view.data(), to.view.data(), to.view.stride(0), this->stream);
     testing::expect_near(
         to.download(),
-        [&](const Dims<2>& at) {
+        [&, k = k](const Dims<2>& at) {
           double sum = static_cast<float>(bias(at[1]));
           for (std::size_t i = 0; i < k; ++i)
             sum += static_cast<double>(static_cast<float>(x(at[0], i))) * double{weight.values(at[1], i)};
@@ -86,7 +86,7 @@ TYPED_TEST(Quantized, RowsBecomeNumbersAgain) {
     const testing::OnDevice<TokenId, 1> chosen(ids, false, this->stream);
     const testing::OnDevice<T, 2> some({4, k}, false, this->stream);
     matrix.dequantize(chosen.view.data(), 4, some.view.data(), this->stream);
-    testing::expect_near(some.download(), [&](const Dims<2>& at) {
+    testing::expect_near(some.download(), [&, rows = rows](const Dims<2>& at) {
       return at[0] % 2 == 1 ? std::nan("") : value(at[0] == 0 ? rows - 1 : 0, at[1]);
     });
   }

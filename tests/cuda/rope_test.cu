@@ -30,7 +30,7 @@ TYPED_TEST(Rope, IsThatOfDoublePrecision) {
         cuda::apply_rope(on.view, at.view, on_device, this->stream);
         testing::expect_near(
             on.download(),
-            [&](const Dims<3>& i) {
+            [&, rotary_dim = rotary_dim](const Dims<3>& i) {
               const auto element = [&](std::size_t e) { return double{static_cast<float>(x(i[0], i[1], e))}; };
               const std::size_t pairs = rotary_dim / 2;
               if (i[2] >= rotary_dim) return element(i[2]);
