@@ -134,7 +134,7 @@ class DevicePass {
     return x;
   }
 
-  /// The final norm, which goes with norms before, and the output head for rows of x: logits (rows, vocab), contiguous.
+  /// The final norm, where there is one, and the output head for rows of x: logits (rows, vocab), contiguous.
   void head(Rows x, TensorView<float, 2> logits) {
     const DecoderConfig& c = config();
     const DeviceDecoderWeights<T>& w = model_.weights();
