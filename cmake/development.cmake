@@ -26,3 +26,17 @@ function(weft_own_target target)
   target_compile_options(${target} PRIVATE ${weft_warning_flags})
   set_target_properties(${target} PROPERTIES CXX_EXTENSIONS OFF)
 endfunction()
+
+# weft_separate_program(target): what define.hpp defines is compiled once for all such programs, with the -O2 that the
+# recorded counts of instructions stand for.
+function(weft_separate_program target)
+  if(NOT TARGET weft_definitions)
+    add_library(weft_definitions OBJECT "${PROJECT_SOURCE_DIR}/tests/definitions.cpp")
+    weft_own_target(weft_definitions)
+    target_compile_options(weft_definitions PRIVATE -O2)
+    target_compile_definitions(weft_definitions PRIVATE WEFT_SEPARATE_COMPILATION=1)
+    target_link_libraries(weft_definitions PRIVATE weft::weft)
+  endif()
+  target_sources(${target} PRIVATE $<TARGET_OBJECTS:weft_definitions>)
+  target_compile_definitions(${target} PRIVATE WEFT_SEPARATE_COMPILATION=1)
+endfunction()
