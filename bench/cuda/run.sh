@@ -4,7 +4,7 @@
 #
 #   bash bench/cuda/run.sh [--rehearse]     --rehearse: with small sizes, to see whether everything runs
 #
-#   CUDA_ARCH   what is compiled for; without it, that of the device
+#   CUDA_ARCH   what is compiled for, as 90a; without it, what the device is
 #   EIGEN_DIR   the folder that holds Eigen/Core; without it /usr/include/eigen3
 #   PYTHON      the Python of the comparison; without it python3
 set -euo pipefail
@@ -16,13 +16,13 @@ nvcc=$(command -v nvcc || echo /usr/local/cuda/bin/nvcc)
 eigen=${EIGEN_DIR:-/usr/include/eigen3}
 [ -e "$eigen/Eigen/Core" ] || die "there is no Eigen in $eigen: set EIGEN_DIR"
 asked() { nvidia-smi --query-gpu="$1" --format=csv,noheader 2>/dev/null | head -n 1 || true; }
-capability=$(asked compute_cap | tr -dc 0-9)
-[ "$capability" = 90 ] && capability=90a
-arch=${CUDA_ARCH:-sm_${capability:-90a}}
+capability=$(asked compute_cap | sed -n 's/^\([0-9]*\)\.\([0-9]\)$/\1\2/p') # nothing without a device
+[ "$capability" != 90 ] || capability=90a
+arch=${CUDA_ARCH:-${capability:-90a}}
 room=build/bench-cuda
 mkdir -p "$room"
 
-flags=(-std=c++20 -O3 "-arch=$arch" -DWEFT_SEPARATE_COMPILATION=1 -Iinclude -isystem "$eigen")
+flags=(-std=c++20 -O3 -gencode "arch=compute_$arch,code=sm_$arch" -DWEFT_SEPARATE_COMPILATION=1 -Iinclude -isystem "$eigen")
 jobs=()
 for name in device_bench kernels models; do
   "$nvcc" "${flags[@]}" -c "bench/cuda/$name.cu" -o "$room/$name.o" & jobs+=($!)
@@ -30,7 +30,7 @@ done
 c++ -std=c++20 -O2 -DWEFT_SEPARATE_COMPILATION=1 -Iinclude -isystem "$eigen" -c bench/cuda/definitions.cpp \
   -o "$room/definitions.o" & jobs+=($!)
 for job in "${jobs[@]}"; do wait "$job" || die "the programs do not compile"; done
-"$nvcc" "-arch=$arch" "$room"/{device_bench,kernels,models,definitions}.o -lcublasLt -lpthread -o "$room/device_bench"
+"$nvcc" "$room"/{device_bench,kernels,models,definitions}.o -lcublasLt -lpthread -o "$room/device_bench"
 built=$SECONDS
 
 # The clocks of the whole run, twice a second.
@@ -39,7 +39,7 @@ if [ -n "$capability" ]; then
   nvidia-smi --query-gpu=clocks.sm,clocks.mem,power.draw --format=csv,noheader,nounits -lms 500 >"$room/clocks.csv" &
   watcher=$!
   trap 'kill "$watcher" 2>/dev/null || true' EXIT
-  echo "Date: $(date -u +%F). Driver: $(asked driver_version). Compiled for $arch by nvcc" \
+  echo "Date: $(date -u +%F). Driver: $(asked driver_version). Compiled for sm_$arch by nvcc" \
     "$("$nvcc" --version | sed -n 's/.*release \([0-9.]*\).*/\1/p') in $built s."
   echo
 fi
@@ -50,9 +50,12 @@ if [ -n "$capability" ]; then
   echo
   # What is left of ten minutes, for the peers.
   timeout $((570 - SECONDS)) "${PYTHON:-python3}" bench/cuda/peers.py "$@" "$room/values.tsv" || failed=1
-  kill "$watcher"
+  kill "$watcher" 2>/dev/null || true
   echo
-  middle() { cut -d, -f"$1" "$room/clocks.csv" | sort -n | awk '{ v[NR] = $1 } END { print v[1] ", " v[int((NR + 1) / 2)] ", " v[NR] }'; }
+  middle() {
+    cut -d, -f"$1" "$room/clocks.csv" | sort -n |
+      awk '{ v[NR] = $1 } END { print NR ? v[1] ", " v[int((NR + 1) / 2)] ", " v[NR] : "not measured" }'
+  }
   echo "Least, middle and highest in the run: multiprocessors $(middle 1) MHz, memory $(middle 2) MHz, $(middle 3) W."
   echo "The run took $SECONDS s."
 fi

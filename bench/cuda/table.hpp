@@ -73,7 +73,9 @@ inline std::string row(const Line& line, const Found& found) {
   if ((by_share || by_value) && measured && std::isfinite(judged))
     verdict = (by_share ? judged >= line.goal.least_share : judged < line.goal.most_value) ? "yes" : "no";
   std::string share;
-  if (!line.roof.empty()) share = in_percent(measured ? found.share : std::nan("")) + " of " + line.roof;
+  if (!line.roof.empty())
+    share = measured && std::isfinite(found.share) ? in_percent(found.share) + " of " + line.roof
+                                                   : std::string(not_measured);
   const std::string value = measured ? in_digits(found.value, 4) + " " + line.unit : std::string(not_measured);
   return "| " + line.what + " | " + value + " | " + share + " | " + goal + " | " + verdict + " |\n";
 }
