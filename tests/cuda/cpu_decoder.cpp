@@ -61,6 +61,20 @@ std::vector<TokenId> decoder_prompt(std::string_view name) {
   return result;
 }
 
+std::string tales() {
+  return (std::filesystem::path(WEFT_TESTS_DIR).parent_path() / "examples" / "models" / "tales").string();
+}
+
+std::vector<TokenId> cpu_greedy(const CausalLM& model, std::span<const TokenId> prompt, std::size_t count) {
+  Session session(model, {.context = prompt.size() + count});
+  std::vector<TokenId> tokens(prompt.begin(), prompt.end());
+  for (std::size_t i = 0; i < count; ++i) {
+    const std::span<const float> logits = session.forward(std::span(tokens).subspan(session.position()));
+    tokens.push_back(static_cast<TokenId>(std::max_element(logits.begin(), logits.end()) - logits.begin()));
+  }
+  return {tokens.begin() + static_cast<std::ptrdiff_t>(prompt.size()), tokens.end()};
+}
+
 std::vector<float> cpu_logits(const CausalLM& model, std::span<const TokenId> tokens) {
   Session session(model, {.context = tokens.size()});
   Tensor<float, 2> logits({tokens.size(), model.config().vocab});

@@ -86,6 +86,10 @@ class DeviceMatrix {
     if (in_blocks(weight)) return QuantizedMatrix::bytes_for(weight.dtype(), weight.extent(0), weight.extent(1));
     return weight.size() * sizeof(T);
   }
+  /// What it takes besides while it is copied: blocks as the checkpoint has them.
+  static std::size_t staging_bytes_for(const AnyTensor& weight) {
+    return weight && in_blocks(weight) ? weight.bytes().size() : 0;
+  }
   /// Elements of DeviceProducts::elements that products with a weight need.
   static std::size_t elements_for(const AnyTensor& weight) {
     return weight && in_blocks(weight) ? weight.extent(0) * weight.extent(1) : 0;

@@ -112,12 +112,14 @@ class DevicePass {
     products_.elements = DeviceBuffer(largest_blocks(model_.host()) * sizeof(T), stream);
   }
 
-  /// The device memory that the constructor takes, but for plans and tables of positions.
+  /// The device memory that the constructor takes, at most.
   static std::size_t scratch_bytes(const CausalLM& model, std::size_t rows, std::size_t context) {
     const DecoderConfig& c = model.config();
     std::size_t width = 3 * c.hidden + c.embedding + 2 * (c.query() + c.key_value() + c.widest_intermediate());
     if (c.experts) width += 2 * (2 * c.experts + 1 + c.hidden) + c.hidden;
+    const std::size_t tables = (c.rope.theta != 0.f ? 1 : 0) + (c.window_rope ? 1 : 0);
     return weft::detail::checked_product(rows, width * sizeof(T)) + largest_blocks(model) * sizeof(T) +
+           weft::detail::checked_product(context, tables * c.head_dim * sizeof(float)) +
            attention_decode_workspace_bytes(1, c.heads, c.kv_heads, c.head_dim, context) + (std::size_t{32} << 20);
   }
 

@@ -1,7 +1,10 @@
 #pragma once
 
+#include <algorithm>
+#include <concepts>
 #include <cstddef>
 #include <memory>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -191,6 +194,15 @@ class DeviceCausalLM {
     if (model.config().tied_embeddings) bytes -= detail::in_pieces(bytes_of(model.weights().output));
     return bytes;
   }
+  /// The device memory that is taken besides while they are copied.
+  static std::size_t staging_bytes_for(const CausalLM& model) {
+    std::size_t most = 0;
+    for_each_weight(model.weights(), [&](const auto& weight) {
+      if constexpr (std::same_as<std::remove_cvref_t<decltype(weight)>, AnyTensor>)
+        most = std::max(most, DeviceMatrix<T>::staging_bytes_for(weight));
+    });
+    return most;
+  }
 
  private:
   struct Parts {
@@ -206,7 +218,7 @@ class DeviceCausalLM {
     if (c.cross_attention) raise<UnsupportedError>("DeviceCausalLM: the device does not run cross-attention");
     if (c.head_dim > 256)
       raise<UnsupportedError>("DeviceCausalLM: heads of ", c.head_dim, " elements; the device takes up to 256");
-    detail::require_free_bytes("the model", bytes_for(model));
+    detail::require_free_bytes("the model", bytes_for(model) + staging_bytes_for(model));
     DeviceDecoderWeights<T> weights = detail::Uploader<T>(model, stream).all();
     return std::make_shared<const Parts>(Parts{std::move(model), std::move(weights)});
   }
