@@ -1,6 +1,7 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
@@ -286,9 +287,11 @@ class DevicePass {
     const Rows k = part(k_, count);
     const Rows v = part(v_, count);
     const Rows out = part(attention_out_, count);
-    w.q.multiply(products_, x, bias_or_null(w.q_bias), q, stream_);
-    w.k.multiply(products_, x, bias_or_null(w.k_bias), k, stream_);
-    w.v.multiply(products_, x, bias_or_null(w.v_bias), v, stream_);
+    multiply_all(
+        products_, x,
+        std::array{DeviceProduct<T>{w.q, bias_or_null(w.q_bias), q}, DeviceProduct<T>{w.k, bias_or_null(w.k_bias), k},
+                   DeviceProduct<T>{w.v, bias_or_null(w.v_bias), v}},
+        stream_);
     norm_heads(q, w.q_norm, w.q_head_norms);
     norm_heads(k, w.k_norm, w.k_head_norms);
     if (c.qkv_clip != 0.f)
@@ -351,12 +354,15 @@ class DevicePass {
   /// y = the feed-forward layer of x; y may be x.
   void mlp(const DeviceMlpWeights<T>& w, Rows x, Rows y) {
     const Rows up = shaped(up_, x.extent(0), w.up.rows());
-    w.up.multiply(products_, x, bias_or_null(w.up_bias), up, stream_);
     if (w.gate) {
       const Rows gate = shaped(gate_, x.extent(0), w.gate.rows());
-      w.gate.multiply(products_, x, bias_or_null(w.gate_bias), gate, stream_);
+      multiply_all(products_, x,
+                   std::array{DeviceProduct<T>{w.gate, bias_or_null(w.gate_bias), gate},
+                              DeviceProduct<T>{w.up, bias_or_null(w.up_bias), up}},
+                   stream_);
       gated_activation(config().activation, gate.data(), up.data(), up.data(), up.size(), stream_);
     } else {
+      w.up.multiply(products_, x, bias_or_null(w.up_bias), up, stream_);
       activation(config().activation, up.data(), up.data(), up.size(), stream_);
     }
     w.down.multiply(products_, up, bias_or_null(w.down_bias), y, stream_);
