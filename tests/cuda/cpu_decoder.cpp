@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <limits>
 #include <type_traits>
 #include <utility>
 
@@ -50,6 +51,22 @@ CausalLM with_weights_of(const CausalLM& model, DType dtype) {
       if (weight && weight.extent(1) % block_elements(dtype) == 0)
         const_cast<AnyTensor&>(weight) = convert_weight(weight, dtype, Layout::rows);
   });
+  return CausalLM(std::move(parts));
+}
+
+CausalLM with_first_experts(const CausalLM& model) {
+  const auto filled = [](const AnyTensor& like, float value) {
+    return AnyTensor::make(DType::f32, like.shape(), [&](std::span<std::byte> bytes) {
+      std::fill_n(reinterpret_cast<float*>(bytes.data()), bytes.size() / sizeof(float), value);
+    });
+  };
+  CausalLM::Parts parts = model.parts();
+  for (DecoderLayerWeights& layer : parts.weights.layers) {
+    if (layer.moe.experts.empty()) continue;
+    layer.moe.router = filled(layer.moe.router, 0.f);
+    for (std::size_t e = parts.config.moe.experts_per_token; e < layer.moe.experts.size(); ++e)
+      layer.moe.experts[e].up = filled(layer.moe.experts[e].up, std::numeric_limits<float>::quiet_NaN());
+  }
   return CausalLM(std::move(parts));
 }
 

@@ -20,6 +20,8 @@ CausalLM load_decoder(std::string_view name);
 std::string tales();
 /// The same model with matrices of `dtype`, row after row, where their rows fill its blocks.
 CausalLM with_weights_of(const CausalLM& model, DType dtype);
+/// The same mixture of experts with a router that always takes the first ones; the others are NaN.
+CausalLM with_first_experts(const CausalLM& model);
 /// The prompt of a fixture.
 std::vector<TokenId> decoder_prompt(std::string_view name);
 /// The likeliest tokens after a prompt, each after the one before.

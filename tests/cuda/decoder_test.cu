@@ -96,6 +96,16 @@ TEST_F(Decoder, MultipliesBlocksOf256) {
   expect_as_on_cpu<half>(quantised, once_upon_a_time, 512, 2e-2);
 }
 
+// What no token chose is not read: it is NaN.
+TEST_F(Decoder, ComputesTheExpertsThatATokenChose) {
+  for (const std::string name : {"mixtral", "qwen2-moe"}) {
+    SCOPED_TRACE(name);
+    const CausalLM loaded = testing::with_first_experts(testing::load_decoder(name));
+    for (const CausalLM& host : {loaded, testing::with_weights_of(loaded, DType::q8_0)})
+      expect_as_on_cpu<half>(host, testing::decoder_prompt(name), 1, 2e-2);
+  }
+}
+
 TEST_F(Decoder, WritesTheTextThatTheCpuWrites) {
   const CausalLM host = testing::load_decoder(testing::tales());
   const std::size_t count = cuda::device_properties(0).multiprocessors > 2 ? 200 : 24;  // the emulation takes its time
