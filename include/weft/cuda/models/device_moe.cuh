@@ -4,6 +4,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include <weft/cuda/core/launch.cuh>
+#include <weft/cuda/core/storage.cuh>
 #include <weft/cuda/ops/rows.cuh>
 #include <weft/layers/moe.hpp>
 
