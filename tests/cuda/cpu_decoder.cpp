@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <limits>
 #include <type_traits>
 #include <utility>
 
@@ -53,12 +54,42 @@ CausalLM with_weights_of(const CausalLM& model, DType dtype) {
   return CausalLM(std::move(parts));
 }
 
+CausalLM with_first_experts(const CausalLM& model) {
+  const auto filled = [](const AnyTensor& like, float value) {
+    return AnyTensor::make(DType::f32, like.shape(), [&](std::span<std::byte> bytes) {
+      std::fill_n(reinterpret_cast<float*>(bytes.data()), bytes.size() / sizeof(float), value);
+    });
+  };
+  CausalLM::Parts parts = model.parts();
+  for (DecoderLayerWeights& layer : parts.weights.layers) {
+    if (layer.moe.experts.empty()) continue;
+    layer.moe.router = filled(layer.moe.router, 0.f);
+    for (std::size_t e = parts.config.moe.experts_per_token; e < layer.moe.experts.size(); ++e)
+      layer.moe.experts[e].up = filled(layer.moe.experts[e].up, std::numeric_limits<float>::quiet_NaN());
+  }
+  return CausalLM(std::move(parts));
+}
+
 std::vector<TokenId> decoder_prompt(std::string_view name) {
   const SafetensorsFile file(fixtures / name / "reference.safetensors");
   const AnyTensor ids = file.tensor("input_ids");
   std::vector<TokenId> result;
   for (const std::int64_t id : ids.elements<std::int64_t>()) result.push_back(static_cast<TokenId>(id));
   return result;
+}
+
+std::string tales() {
+  return (std::filesystem::path(WEFT_TESTS_DIR).parent_path() / "examples" / "models" / "tales").string();
+}
+
+std::vector<TokenId> cpu_greedy(const CausalLM& model, std::span<const TokenId> prompt, std::size_t count) {
+  Session session(model, {.context = prompt.size() + count});
+  std::vector<TokenId> tokens(prompt.begin(), prompt.end());
+  for (std::size_t i = 0; i < count; ++i) {
+    const std::span<const float> logits = session.forward(std::span(tokens).subspan(session.position()));
+    tokens.push_back(static_cast<TokenId>(std::max_element(logits.begin(), logits.end()) - logits.begin()));
+  }
+  return {tokens.begin() + static_cast<std::ptrdiff_t>(prompt.size()), tokens.end()};
 }
 
 std::vector<float> cpu_logits(const CausalLM& model, std::span<const TokenId> tokens) {

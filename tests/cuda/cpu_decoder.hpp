@@ -14,12 +14,18 @@ namespace weft::testing {
 
 /// The names of all fixtures, sorted.
 std::vector<std::string> decoder_names();
-/// One of them, its matrices where the file has them.
+/// One of them, or the model in a folder, its matrices where the file has them.
 CausalLM load_decoder(std::string_view name);
+/// The folder of the model that ships.
+std::string tales();
 /// The same model with matrices of `dtype`, row after row, where their rows fill its blocks.
 CausalLM with_weights_of(const CausalLM& model, DType dtype);
+/// The same mixture of experts with a router that always takes the first ones; the others are NaN.
+CausalLM with_first_experts(const CausalLM& model);
 /// The prompt of a fixture.
 std::vector<TokenId> decoder_prompt(std::string_view name);
+/// The likeliest tokens after a prompt, each after the one before.
+std::vector<TokenId> cpu_greedy(const CausalLM& model, std::span<const TokenId> prompt, std::size_t count);
 /// (tokens, vocab).
 std::vector<float> cpu_logits(const CausalLM& model, std::span<const TokenId> tokens);
 

@@ -1,6 +1,7 @@
 #include <weft/cuda/models/device_session.cuh>
 
 #include <cmath>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -87,6 +88,34 @@ TEST_F(Decoder, MultipliesBlocksAsTheyAreStored) {
   }
 }
 
+const std::vector<TokenId> once_upon_a_time{1, 2264, 699, 261, 520};  // in the vocabulary of the model that ships
+
+// Its rows fill blocks of 256 elements, but for those of the down projections.
+TEST_F(Decoder, MultipliesBlocksOf256) {
+  const CausalLM quantised = testing::with_weights_of(testing::load_decoder(testing::tales()), DType::q4_k);
+  expect_as_on_cpu<half>(quantised, once_upon_a_time, 512, 2e-2);
+}
+
+// What no token chose is not read: it is NaN.
+TEST_F(Decoder, ComputesTheExpertsThatATokenChose) {
+  for (const std::string name : {"mixtral", "qwen2-moe"}) {
+    SCOPED_TRACE(name);
+    const CausalLM loaded = testing::with_first_experts(testing::load_decoder(name));
+    for (const CausalLM& host : {loaded, testing::with_weights_of(loaded, DType::q8_0)})
+      expect_as_on_cpu<half>(host, testing::decoder_prompt(name), 1, 2e-2);
+  }
+}
+
+TEST_F(Decoder, WritesTheTextThatTheCpuWrites) {
+  const CausalLM host = testing::load_decoder(testing::tales());
+  const std::size_t count = cuda::device_properties(0).multiprocessors > 2 ? 200 : 24;  // the emulation takes its time
+  cuda::DeviceSession<half> session(cuda::DeviceCausalLM<half>(host), {.context = once_upon_a_time.size() + count});
+  session.set_sampling({.temperature = 0.f});
+  std::vector<TokenId> found{session.draw(once_upon_a_time).id};
+  while (found.size() < count) found.push_back(session.draw({&found.back(), 1}).id);
+  EXPECT_EQ(found, testing::cpu_greedy(host, once_upon_a_time, count));
+}
+
 TEST_F(Decoder, WhatIsTruncatedIsForgotten) {
   const CausalLM host = testing::load_decoder("llama-gqa");
   const std::vector<TokenId> prompt = testing::decoder_prompt("llama-gqa");
@@ -154,6 +183,34 @@ TEST_F(Decoder, TooLittleMemoryIsSaidBeforeItIsTaken) {
   EXPECT_GE(halves, host.parameters() * sizeof(half) / 2);
   EXPECT_LE(cuda::DeviceCausalLM<half>::bytes_for(testing::with_weights_of(host, DType::q8_0)), halves);
 }
+
+#ifndef __CUDACC__
+// The emulation counts what is taken.
+TEST_F(Decoder, TakesNoMoreMemoryThanIsPlanned) {
+  for (const std::string name : {"llama-gqa", "gemma2", "qwen2-moe", "gpt2"})
+    for (const DType dtype : {DType::f16, DType::q8_0}) {
+      SCOPED_TRACE(name);
+      const CausalLM host = testing::with_weights_of(testing::load_decoder(name), dtype);
+      using Model = cuda::DeviceCausalLM<half>;
+      const auto most_of = [](const auto& work) {
+        const std::size_t before = emulation::used_bytes;
+        emulation::most_used_bytes = before;
+        work();
+        return emulation::most_used_bytes - before;
+      };
+      std::optional<Model> model;
+      EXPECT_LE(most_of([&] { model.emplace(host); }), Model::bytes_for(host) + Model::staging_bytes_for(host));
+      const std::size_t context = 12;
+      const std::size_t chunk = 5;
+      EXPECT_LE(most_of([&] {
+                  cuda::DeviceSession<half> session(*model, {.context = context, .chunk = chunk});
+                  session.set_sampling({});
+                  for (const std::size_t count : {5u, 1u, 1u}) session.draw(std::vector<TokenId>(count, 1));
+                }),
+                cuda::DeviceSession<half>::bytes_for(host, context, chunk));
+    }
+}
+#endif
 
 }  // namespace
 }  // namespace weft

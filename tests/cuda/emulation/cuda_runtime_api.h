@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <chrono>
 #include <cstddef>
 #include <cstdlib>
@@ -104,18 +105,35 @@ inline cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr, int) {
 
 // Memory. A sanitizer of the host sees where each piece ends.
 
+namespace emulation {
+
+inline std::map<const void*, std::size_t> memory;  // bytes of every piece
+inline std::size_t used_bytes = 0;
+inline std::size_t most_used_bytes = 0;  // at any time
+
+}  // namespace emulation
+
 enum cudaMemcpyKind { cudaMemcpyHostToDevice = 1, cudaMemcpyDeviceToHost = 2, cudaMemcpyDeviceToDevice = 3 };
 inline cudaError_t cudaMemGetInfo(std::size_t* free, std::size_t* total) {
-  *free = *total = emulation::memory_bytes;
+  *total = emulation::memory_bytes;
+  *free = *total - emulation::used_bytes;
   return cudaSuccess;
 }
 inline cudaError_t cudaMallocAsync(void** data, std::size_t bytes, cudaStream_t stream) {
   if (stream && stream->recording) return cudaErrorStreamCaptureUnsupported;
-  if (bytes > emulation::memory_bytes || posix_memalign(data, 256, bytes) != 0) return cudaErrorMemoryAllocation;
+  if (bytes > emulation::memory_bytes - emulation::used_bytes || posix_memalign(data, 256, bytes) != 0)
+    return cudaErrorMemoryAllocation;
   std::memset(*data, 0xff, bytes);
+  emulation::memory[*data] = bytes;
+  emulation::used_bytes += bytes;
+  emulation::most_used_bytes = std::max(emulation::most_used_bytes, emulation::used_bytes);
   return cudaSuccess;
 }
 inline cudaError_t cudaFreeAsync(void* data, cudaStream_t) {
+  const auto piece = emulation::memory.find(data);
+  if (piece == emulation::memory.end()) return cudaErrorInvalidValue;
+  emulation::used_bytes -= piece->second;
+  emulation::memory.erase(piece);
   std::free(data);
   return cudaSuccess;
 }

@@ -1,6 +1,8 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
+#include <concepts>
 #include <cstddef>
 #include <cstring>
 #include <type_traits>
@@ -22,6 +24,17 @@ namespace detail {
 /// Whether the device keeps and multiplies blocks of this format as they are.
 constexpr bool keeps_blocks(DType dtype) noexcept {
   return dtype == DType::q8_0 || dtype == DType::q4_0 || dtype == DType::q4_k;
+}
+
+/// Calls f(std::type_identity<W>): linear_kernel() reads weights of this format through W.
+template <HalfStorage T, class F>
+void with_linear_weights(DType format, F&& f) {
+  switch (format) {
+    case DType::q8_0: return f(std::type_identity<BlockWeights<T, FormatQ8_0>>{});
+    case DType::q4_0: return f(std::type_identity<BlockWeights<T, FormatQ4_0>>{});
+    case DType::q4_k: return f(std::type_identity<BlockWeights<T, FormatQ4_K>>{});
+    default: return f(std::type_identity<HalfWeights<T>>{});
+  }
 }
 
 /// Rows of a weight of any type and layout as elements of T, in the order in which they are asked for.
@@ -86,6 +99,10 @@ class DeviceMatrix {
     if (in_blocks(weight)) return QuantizedMatrix::bytes_for(weight.dtype(), weight.extent(0), weight.extent(1));
     return weight.size() * sizeof(T);
   }
+  /// What it takes besides while it is copied: blocks as the checkpoint has them.
+  static std::size_t staging_bytes_for(const AnyTensor& weight) {
+    return weight && in_blocks(weight) ? weight.bytes().size() : 0;
+  }
   /// Elements of DeviceProducts::elements that products with a weight need.
   static std::size_t elements_for(const AnyTensor& weight) {
     return weight && in_blocks(weight) ? weight.extent(0) * weight.extent(1) : 0;
@@ -94,6 +111,18 @@ class DeviceMatrix {
   explicit operator bool() const noexcept { return rows() != 0; }
   std::size_t rows() const noexcept { return blocks_.rows() != 0 ? blocks_.rows() : elements_.extent(0); }
   std::size_t k() const noexcept { return blocks_.rows() != 0 ? blocks_.k() : elements_.extent(1); }
+
+  /// The format of its blocks, or the type of its elements.
+  DType format() const noexcept { return blocks_.rows() != 0 ? blocks_.dtype() : dtype_of<T>; }
+  /// What linear_kernel() reads; W is with_linear_weights()' for this format.
+  template <class W>
+  W weights_as() const noexcept {
+    if constexpr (std::same_as<W, detail::HalfWeights<T>>) {
+      return {elements_.data(), k(), static_cast<int>(k())};
+    } else {
+      return blocks_.template weights_as<W>();
+    }
+  }
 
   /// y (tokens, rows) = x (tokens, k) weight^T + bias (rows), or no bias; y must not overlap x. Sums in float. Throws
   /// ShapeError, CudaError.
@@ -137,5 +166,42 @@ class DeviceMatrix {
   DeviceTensor<T, 2> elements_;
   QuantizedMatrix blocks_;
 };
+
+/// One of several products of the same tokens.
+template <HalfStorage T>
+struct DeviceProduct {
+  const DeviceMatrix<T>& weight;
+  const T* bias;  ///< or null
+  TensorView<T, 2> y;
+};
+
+/// What DeviceMatrix::multiply() does for two or three matrices; for few tokens with one launch, where they have one
+/// format.
+template <HalfStorage T, std::size_t N>
+void multiply_all(DeviceProducts& products, std::type_identity_t<TensorView<const T, 2>> x,
+                  const std::array<DeviceProduct<T>, N>& all, cudaStream_t stream) {
+  const DeviceMatrix<T>& first = all[0].weight;
+  const bool vectors = first.k() % 8 == 0 && x.stride(0) % 8 == 0 && detail::is_aligned(x.data());
+  const bool together = vectors && x.extent(0) <= detail::most_linear_tokens &&
+                        std::all_of(all.begin(), all.end(), [&](const DeviceProduct<T>& p) {
+                          return p.weight.format() == first.format() && p.weight.k() == first.k();
+                        });
+  if (!together) {
+    for (const DeviceProduct<T>& p : all) p.weight.multiply(products, x, p.bias, p.y, stream);
+    return;
+  }
+  weft::detail::require_extent("multiply_all: columns of x", "k", x.extent(1), first.k());
+  detail::with_linear_weights<T>(first.format(), [&]<class W>(std::type_identity<W>) {
+    detail::LinearParts<T, T, W> parts{};
+    static_assert(N <= detail::LinearParts<T, T, W>::most);
+    for (std::size_t i = 0; i < N; ++i) {
+      const DeviceProduct<T>& p = all[i];
+      weft::detail::require_shape("multiply_all", "y", p.y.extents(), Dims<2>{x.extent(0), p.weight.rows()});
+      parts.at[i] = {p.weight.template weights_as<W>(), p.bias, p.y.data(), p.y.stride(0),
+                     static_cast<int>(p.weight.rows()), 0};
+    }
+    detail::launch_linear(x.data(), x.stride(0), x.extent(0), parts, first.k(), 1, stream);
+  });
+}
 
 }  // namespace weft::inline v0::cuda

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
@@ -96,15 +97,17 @@ class DevicePass {
     k_ = make(c.key_value());
     v_ = make(c.key_value());
     attention_out_ = make(c.query());
-    gate_ = DeviceTensor<T, 1>({rows * c.widest_intermediate()}, stream);
-    up_ = DeviceTensor<T, 1>({rows * c.widest_intermediate()}, stream);
+    gate_ = DeviceTensor<T, 1>({expert_rows(c, rows) * c.widest_intermediate()}, stream);
+    up_ = DeviceTensor<T, 1>({expert_rows(c, rows) * c.widest_intermediate()}, stream);
     if (c.experts) {
       const auto floats = [&](std::size_t width) { return DeviceTensor<float, 2>({rows, width}, stream); };
       router_ = floats(c.experts);
       chosen_ = floats(c.experts);
       shared_gate_ = floats(1);
       sum_ = floats(c.hidden);
-      expert_out_ = make(c.hidden);
+      expert_out_ = DeviceTensor<T, 2>({expert_rows(c, rows), c.hidden}, stream);
+      listed_ = DeviceTensor<std::int32_t, 1>({c.moe.experts_per_token}, stream);
+      listed_weights_ = DeviceTensor<float, 1>({c.moe.experts_per_token}, stream);
     }
     decode_workspace_ =
         DeviceBuffer(attention_decode_workspace_bytes(1, c.heads, c.kv_heads, c.head_dim, context), stream);
@@ -112,12 +115,17 @@ class DevicePass {
     products_.elements = DeviceBuffer(largest_blocks(model_.host()) * sizeof(T), stream);
   }
 
-  /// The device memory that the constructor takes, but for plans and tables of positions.
+  /// The device memory that the constructor takes, at most.
   static std::size_t scratch_bytes(const CausalLM& model, std::size_t rows, std::size_t context) {
     const DecoderConfig& c = model.config();
-    std::size_t width = 3 * c.hidden + c.embedding + 2 * (c.query() + c.key_value() + c.widest_intermediate());
-    if (c.experts) width += 2 * (2 * c.experts + 1 + c.hidden) + c.hidden;
-    return weft::detail::checked_product(rows, width * sizeof(T)) + largest_blocks(model) * sizeof(T) +
+    std::size_t width = 3 * c.hidden + c.embedding + 2 * (c.query() + c.key_value());
+    if (c.experts) width += 2 * (2 * c.experts + 1 + c.hidden);
+    const std::size_t of_experts = 2 * c.widest_intermediate() + (c.experts ? c.hidden + 4 : 0);
+    const std::size_t tables = (c.rope.theta != 0.f ? 1 : 0) + (c.window_rope ? 1 : 0);
+    return weft::detail::checked_product(rows, width * sizeof(T)) +
+           weft::detail::checked_product(expert_rows(c, rows), of_experts * sizeof(T)) +
+           largest_blocks(model) * sizeof(T) +
+           weft::detail::checked_product(context, tables * c.head_dim * sizeof(float)) +
            attention_decode_workspace_bytes(1, c.heads, c.kv_heads, c.head_dim, context) + (std::size_t{32} << 20);
   }
 
@@ -157,6 +165,11 @@ class DevicePass {
 
  private:
   const DecoderConfig& config() const noexcept { return model_.config(); }
+
+  /// Rows of what is between x and y of a feed-forward layer: of tokens, or of the experts that one token chose.
+  static std::size_t expert_rows(const DecoderConfig& c, std::size_t rows) noexcept {
+    return c.experts ? std::max(rows, c.moe.experts_per_token) : rows;
+  }
 
   static std::size_t largest_blocks(const CausalLM& model) {
     std::size_t most = 0;
@@ -284,9 +297,11 @@ class DevicePass {
     const Rows k = part(k_, count);
     const Rows v = part(v_, count);
     const Rows out = part(attention_out_, count);
-    w.q.multiply(products_, x, bias_or_null(w.q_bias), q, stream_);
-    w.k.multiply(products_, x, bias_or_null(w.k_bias), k, stream_);
-    w.v.multiply(products_, x, bias_or_null(w.v_bias), v, stream_);
+    multiply_all(
+        products_, x,
+        std::array{DeviceProduct<T>{w.q, bias_or_null(w.q_bias), q}, DeviceProduct<T>{w.k, bias_or_null(w.k_bias), k},
+                   DeviceProduct<T>{w.v, bias_or_null(w.v_bias), v}},
+        stream_);
     norm_heads(q, w.q_norm, w.q_head_norms);
     norm_heads(k, w.k_norm, w.k_head_norms);
     if (c.qkv_clip != 0.f)
@@ -349,19 +364,22 @@ class DevicePass {
   /// y = the feed-forward layer of x; y may be x.
   void mlp(const DeviceMlpWeights<T>& w, Rows x, Rows y) {
     const Rows up = shaped(up_, x.extent(0), w.up.rows());
-    w.up.multiply(products_, x, bias_or_null(w.up_bias), up, stream_);
     if (w.gate) {
       const Rows gate = shaped(gate_, x.extent(0), w.gate.rows());
-      w.gate.multiply(products_, x, bias_or_null(w.gate_bias), gate, stream_);
+      multiply_all(products_, x,
+                   std::array{DeviceProduct<T>{w.gate, bias_or_null(w.gate_bias), gate},
+                              DeviceProduct<T>{w.up, bias_or_null(w.up_bias), up}},
+                   stream_);
       gated_activation(config().activation, gate.data(), up.data(), up.data(), up.size(), stream_);
     } else {
+      w.up.multiply(products_, x, bias_or_null(w.up_bias), up, stream_);
       activation(config().activation, up.data(), up.data(), up.size(), stream_);
     }
     w.down.multiply(products_, up, bias_or_null(w.down_bias), y, stream_);
   }
 
-  /// y = a mixture of experts of x; y may be x. Every expert computes all tokens, of which those that did not choose it
-  /// count for nothing.
+  /// y = a mixture of experts of x; y may be x. Of several tokens every expert computes all, of which those that did
+  /// not choose it count for nothing.
   void mixture(const DeviceMoeWeights<T>& w, Rows x, Rows y) {
     const std::size_t count = x.extent(0);
     const std::size_t experts = w.experts.size();
@@ -369,14 +387,20 @@ class DevicePass {
     const TensorView<float, 2> chosen = part(chosen_, count);
     const TensorView<float, 2> sum = part(sum_, count);
     const Rows fed = part(expert_out_, count);
+    const bool listed = count == 1 && w.gates;
     w.router.multiply(products_, x, nullptr, router, stream_);
-    choose_experts(router.data(), chosen.data(), count, experts, config().moe, stream_);
-    fill(sum, 0.f, stream_);
+    choose_experts(router.data(), chosen.data(), count, experts, config().moe, stream_,
+                   listed ? ExpertList{listed_.data(), listed_weights_.data()} : ExpertList{});
     const auto add_expert = [&](const DeviceMlpWeights<T>& expert, TensorView<float, 2> weight) {
       mlp(expert, x, fed);
       detail::transform("experts", detail::AddWeighted{}, sum, stream_, sum, fed, weight);
     };
-    for (std::size_t e = 0; e < experts; ++e) add_expert(w.experts[e], chosen.narrow(1, e, 1));
+    if (listed) {
+      listed_experts(w, x, sum);
+    } else {
+      fill(sum, 0.f, stream_);
+      for (std::size_t e = 0; e < experts; ++e) add_expert(w.experts[e], chosen.narrow(1, e, 1));
+    }
     if (w.shared.up) {
       const TensorView<float, 2> gate = part(shared_gate_, count);
       if (w.shared_gate) {
@@ -390,6 +414,17 @@ class DevicePass {
     copy(sum, y, stream_);
   }
 
+  /// sum (1, hidden) = what the experts that one token chose add up to.
+  void listed_experts(const DeviceMoeWeights<T>& w, Rows x, TensorView<float, 2> sum) {
+    const std::size_t slots = std::min(config().moe.experts_per_token, w.experts.size());
+    const Rows up = shaped(up_, slots, w.ups.rows());
+    const Rows gate = shaped(gate_, slots, w.ups.rows());
+    multiply_chosen<T, 2>(x, {&w.gates, &w.ups}, listed_.data(), slots, {gate.data(), up.data()}, stream_);
+    gated_activation(config().activation, gate.data(), up.data(), up.data(), up.size(), stream_);
+    multiply_chosen<T, 1>(up, {&w.downs}, listed_.data(), slots, {expert_out_.data()}, stream_);
+    add_experts(expert_out_.data(), listed_weights_.data(), slots, sum.data(), sum.size(), stream_);
+  }
+
   DeviceCausalLM<T> model_;
   cudaStream_t stream_;
   DeviceProducts products_;
@@ -397,10 +432,12 @@ class DevicePass {
   DeviceTensor<T, 2> x_, normed_, other_;                 // (rows, hidden)
   DeviceTensor<T, 2> embedded_;                           // (rows, embedding)
   DeviceTensor<T, 2> q_, k_, v_, attention_out_;          // (rows, query or key_value)
-  DeviceTensor<T, 1> gate_, up_;                          // rows * the widest intermediate
+  DeviceTensor<T, 1> gate_, up_;                          // expert_rows() * the widest intermediate
   DeviceTensor<float, 2> router_, chosen_, shared_gate_;  // (rows, experts), (rows, 1)
   DeviceTensor<float, 2> sum_;                            // (rows, hidden), of experts
-  DeviceTensor<T, 2> expert_out_;                         // (rows, hidden)
+  DeviceTensor<T, 2> expert_out_;                         // (expert_rows(), hidden)
+  DeviceTensor<std::int32_t, 1> listed_;                  // (experts_per_token), of one token
+  DeviceTensor<float, 1> listed_weights_;
   DeviceBuffer decode_workspace_;
   Rows to_add_;  // to x; see add_later()
 };

@@ -42,7 +42,7 @@ class DeviceSession final : public TokenSequence {
       : context_(weft::detail::checked_context("DeviceSession", model.config(), options.context)),
         chunk_(std::min(weft::detail::checked_chunk("DeviceSession", options.chunk), context_)),
         cache_(checked(model, context_, chunk_).config(), context_, stream_),
-        inputs_(inputs_of_step + 2 * chunk_ * sizeof(std::int32_t), stream_),
+        inputs_(input_bytes(chunk_), stream_),
         device_logits_({1, model.config().vocab}, stream_),
         logits_({1, model.config().vocab}),
         pass_(std::move(model), chunk_, context_, stream_),
@@ -53,10 +53,11 @@ class DeviceSession final : public TokenSequence {
   DeviceSession& operator=(const DeviceSession&) = delete;
   ~DeviceSession() override { static_cast<void>(cudaStreamSynchronize(stream_)); }  // the weights may go now
 
-  /// The device memory of such a session, but for tables of positions.
+  /// The device memory of such a session, at most.
   static std::size_t bytes_for(const CausalLM& model, std::size_t context, std::size_t chunk) {
     return DeviceCache<T>::bytes_for(model.config(), context) + DevicePass<T>::scratch_bytes(model, chunk, context) +
-           model.config().vocab * sizeof(float);
+           model.config().vocab * sizeof(float) + input_bytes(chunk) + sizeof(DeviceDraw) + sizeof(DrawState) +
+           sample_workspace_bytes(1);
   }
 
   const DeviceCausalLM<T>& device_model() const noexcept { return pass_.model(); }
@@ -120,6 +121,7 @@ class DeviceSession final : public TokenSequence {
 
  private:
   static constexpr std::size_t inputs_of_step = 256;  // bytes: the id of a token, its position, the keys that it sees
+  static std::size_t input_bytes(std::size_t chunk) { return inputs_of_step + 2 * chunk * sizeof(std::int32_t); }
 
   static const DeviceCausalLM<T>& checked(const DeviceCausalLM<T>& model, std::size_t context, std::size_t chunk) {
     detail::require_free_bytes("the session", bytes_for(model.host(), context, chunk));

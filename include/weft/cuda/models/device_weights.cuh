@@ -1,11 +1,15 @@
 #pragma once
 
+#include <algorithm>
+#include <concepts>
 #include <cstddef>
 #include <memory>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
 #include <weft/cuda/core/device.cuh>
+#include <weft/cuda/models/device_experts.cuh>
 #include <weft/cuda/models/device_matrix.cuh>
 #include <weft/models/causal_lm.hpp>
 
@@ -38,6 +42,7 @@ struct DeviceMoeWeights {
   std::vector<DeviceMlpWeights<T>> experts;
   DeviceMlpWeights<T> shared;
   DeviceMatrix<T> shared_gate;
+  DeviceExpertMatrix<T> gates, ups, downs;  // all or none: the experts' matrices, which have no biases then
 };
 
 template <HalfStorage T>
@@ -88,8 +93,7 @@ class Uploader {
       to.mlp_post_norm = norm(from.mlp_post_norm, c.hidden);
       to.attention = attention(from.attention);
       to.mlp = mlp(from.mlp);
-      to.moe = {matrix(from.moe.router), {}, mlp(from.moe.shared), matrix(from.moe.shared_gate)};
-      for (const MlpWeights& expert : from.moe.experts) to.moe.experts.push_back(mlp(expert));
+      to.moe = moe(from.moe);
     }
     d.output_bias = floats(w.output_bias);
     if (c.relative_bias) d.relative_bias = floats(weft::relative_bias(w.relative_bias, c.buckets, ctx_));
@@ -144,6 +148,29 @@ class Uploader {
     return {matrix(w.gate), matrix(w.up), matrix(w.down), bias(w.gate_bias), bias(w.up_bias), bias(w.down_bias)};
   }
 
+  DeviceMoeWeights<T> moe(const MoeWeights& w) const {
+    DeviceMoeWeights<T> d;
+    d.router = matrix(w.router);
+    d.shared = mlp(w.shared);
+    d.shared_gate = matrix(w.shared_gate);
+    for (const MlpWeights& expert : w.experts) d.experts.push_back(mlp(expert));
+    const auto matrices = [&](DeviceMatrix<T> DeviceMlpWeights<T>::*which) {
+      std::vector<const DeviceMatrix<T>*> all;
+      for (const DeviceMlpWeights<T>& expert : d.experts) all.push_back(&(expert.*which));
+      return DeviceExpertMatrix<T>(all, stream_);
+    };
+    for (const DeviceMlpWeights<T>& e : d.experts)
+      if (e.gate_bias.size() + e.up_bias.size() + e.down_bias.size() != 0) return d;
+    DeviceExpertMatrix<T> gates = matrices(&DeviceMlpWeights<T>::gate);
+    DeviceExpertMatrix<T> ups = matrices(&DeviceMlpWeights<T>::up);
+    DeviceExpertMatrix<T> downs = matrices(&DeviceMlpWeights<T>::down);
+    if (!gates || !ups || !downs || gates.format() != ups.format() || gates.rows() != ups.rows()) return d;
+    d.gates = std::move(gates);
+    d.ups = std::move(ups);
+    d.downs = std::move(downs);
+    return d;
+  }
+
   const CausalLM& model_;
   cpu::Context ctx_;
   cudaStream_t stream_;
@@ -189,7 +216,18 @@ class DeviceCausalLM {
     std::size_t bytes = 0;
     for_each_weight(model.weights(), [&](const auto& weight) { bytes += detail::in_pieces(bytes_of(weight)); });
     if (model.config().tied_embeddings) bytes -= detail::in_pieces(bytes_of(model.weights().output));
+    for (const DecoderLayerWeights& layer : model.weights().layers)
+      bytes += 3 * detail::in_pieces(DeviceExpertMatrix<T>::bytes_for(layer.moe.experts.size()));
     return bytes;
+  }
+  /// The device memory that is taken besides while they are copied.
+  static std::size_t staging_bytes_for(const CausalLM& model) {
+    std::size_t most = 0;
+    for_each_weight(model.weights(), [&](const auto& weight) {
+      if constexpr (std::same_as<std::remove_cvref_t<decltype(weight)>, AnyTensor>)
+        most = std::max(most, DeviceMatrix<T>::staging_bytes_for(weight));
+    });
+    return most;
   }
 
  private:
@@ -206,7 +244,7 @@ class DeviceCausalLM {
     if (c.cross_attention) raise<UnsupportedError>("DeviceCausalLM: the device does not run cross-attention");
     if (c.head_dim > 256)
       raise<UnsupportedError>("DeviceCausalLM: heads of ", c.head_dim, " elements; the device takes up to 256");
-    detail::require_free_bytes("the model", bytes_for(model));
+    detail::require_free_bytes("the model", bytes_for(model) + staging_bytes_for(model));
     DeviceDecoderWeights<T> weights = detail::Uploader<T>(model, stream).all();
     return std::make_shared<const Parts>(Parts{std::move(model), std::move(weights)});
   }

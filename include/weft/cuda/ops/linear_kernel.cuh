@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 
 #include <weft/cuda/ops/rows.cuh>
 
@@ -32,11 +33,14 @@ __device__ __forceinline__ void multiply_block(float (&sums)[4], const std::uint
 /// Weights of type T, (rows, k), rows `stride` apart; k is a multiple of 8 and all rows lie at multiples of 16 bytes.
 template <class T>
 struct HalfWeights {
-  static constexpr int blocks = 2;  // of 32 elements, in one step
+  static constexpr int blocks = 2;    // of 32 elements, in one step
+  static constexpr int resident = 4;  // blocks of threads on a multiprocessor that registers allow, for eight tokens
 
   const T* data;
   std::size_t stride;
   int k;
+
+  __device__ __forceinline__ const HalfWeights& of(unsigned) const { return *this; }
 
   struct Chunk {
     uint4 low[blocks];
@@ -67,18 +71,59 @@ struct HalfWeights {
   }
 };
 
-/// y (tokens, rows) = x (tokens, k) weights^T + bias; see the top of the file. N: tiles of eight tokens.
+/// Of weights of one format and shape on the device, those that numbers on the device choose, one for each blockIdx.y.
+template <class Weights>
+struct ChosenWeights {
+  static constexpr int blocks = Weights::blocks;
+  static constexpr int resident = Weights::resident;
+
+  const Weights* all;
+  const std::int32_t* chosen;
+
+  __device__ __forceinline__ Weights of(unsigned slot) const { return all[chosen[slot]]; }
+};
+
+/// One of the products of the same tokens that a launch computes: y (tokens, rows) = x (tokens, k) weights^T + bias.
+template <class T, class Y, class Weights>
+struct LinearPart {
+  Weights weights;
+  const T* bias;  // or null
+  Y* y;
+  std::size_t y_stride;
+  int rows;
+  int first_block;  // set by launch_linear()
+};
+
+/// Up to three of them, and how far x and y of one blockIdx.y lie behind those of the one before.
+template <class T, class Y, class Weights>
+struct LinearParts {
+  static constexpr int most = 3;
+
+  LinearPart<T, Y, Weights> at[most];
+  std::size_t x_step = 0;
+  std::size_t y_step = 0;
+};
+
+/// See the top of the file. N: tiles of eight tokens.
 template <class T, class Y, class Weights, int N>
-__global__ void __launch_bounds__(32 * linear_warps)
-    linear_kernel(const T* x, std::size_t x_stride, int tokens, Weights weights, const T* bias, Y* y,
-                  std::size_t y_stride, int rows, int k) {
+__global__ void __launch_bounds__(32 * linear_warps, N == 1 ? Weights::resident : 2)
+    linear_kernel(const T* x, std::size_t x_stride, int tokens,
+                  const __grid_constant__ LinearParts<T, Y, Weights> parts_of_rows, int k) {
   constexpr int blocks = Weights::blocks;
   constexpr int columns = 8 * N;
+  const auto block = static_cast<int>(blockIdx.x);
+  int which = 0;
+#pragma unroll
+  for (int i = 1; i < LinearParts<T, Y, Weights>::most; ++i) which += block >= parts_of_rows.at[i].first_block ? 1 : 0;
+  const LinearPart<T, Y, Weights>& part = parts_of_rows.at[which];
+  const auto weights = part.weights.of(blockIdx.y);
+  x += blockIdx.y * parts_of_rows.x_step;
+  const int rows = part.rows;
   const int lane = static_cast<int>(threadIdx.x) % 32;
   const int warp = static_cast<int>(threadIdx.x) / 32;
   const int g = lane / 4;
   const int t = lane % 4;
-  const int first = static_cast<int>(blockIdx.x) * linear_rows;
+  const int first = (block - part.first_block) * linear_rows;
   const int low_row = min(first + g, rows - 1);
   const int high_row = min(first + g + 8, rows - 1);
   const int steps = (k + 32 * blocks - 1) / (32 * blocks);
@@ -114,10 +159,11 @@ __global__ void __launch_bounds__(32 * linear_warps)
     const int row = first + i % linear_rows;
     const int token = i / linear_rows;
     if (row >= rows || token >= tokens) continue;
-    float sum = bias ? to_float(bias[row]) : 0.f;
+    float sum = part.bias ? to_float(part.bias[row]) : 0.f;
 #pragma unroll
     for (int w = 0; w < linear_warps; ++w) sum += parts[w][i % linear_rows][token];
-    y[static_cast<std::size_t>(token) * y_stride + static_cast<std::size_t>(row)] = from_float<Y>(sum);
+    part.y[blockIdx.y * parts_of_rows.y_step + static_cast<std::size_t>(token) * part.y_stride +
+           static_cast<std::size_t>(row)] = from_float<Y>(sum);
   }
 }
 
@@ -140,16 +186,33 @@ __global__ void __launch_bounds__(row_threads)
   }
 }
 
+/// Parts without rows come last.
+template <class T, class Y, class Weights>
+void launch_linear(const T* x, std::size_t x_stride, std::size_t tokens, LinearParts<T, Y, Weights> parts,
+                   std::size_t k, std::size_t slots, cudaStream_t stream) {
+  if (tokens == 0) return;
+  int blocks = 0;
+  for (LinearPart<T, Y, Weights>& part : parts.at) {
+    part.first_block = part.rows != 0 ? blocks : std::numeric_limits<int>::max();
+    blocks += (part.rows + linear_rows - 1) / linear_rows;
+  }
+  const Launch at{.grid = dim3(static_cast<unsigned>(blocks), static_cast<unsigned>(slots)),
+                  .block = dim3(32 * linear_warps),
+                  .stream = stream};
+  auto kernel = linear_kernel<T, Y, Weights, 1>;
+  if constexpr (requires(Weights w) { w.chosen; }) {
+    if (tokens != 1) raise<ShapeError>("linear: ", tokens, " tokens, where each one has weights of its own");
+  } else if (tokens > 8) {
+    kernel = linear_kernel<T, Y, Weights, 2>;
+  }
+  launch("linear", at, kernel, x, x_stride, static_cast<int>(tokens), parts, static_cast<int>(k));
+}
 template <class T, class Y, class Weights>
 void launch_linear(const T* x, std::size_t x_stride, std::size_t tokens, const Weights& weights, const T* bias, Y* y,
                    std::size_t y_stride, std::size_t rows, std::size_t k, cudaStream_t stream) {
-  if (tokens == 0) return;
-  const Launch at{.grid = dim3(static_cast<unsigned>((rows + linear_rows - 1) / linear_rows)),
-                  .block = dim3(32 * linear_warps),
-                  .stream = stream};
-  const auto kernel = tokens <= 8 ? linear_kernel<T, Y, Weights, 1> : linear_kernel<T, Y, Weights, 2>;
-  launch("linear", at, kernel, x, x_stride, static_cast<int>(tokens), weights, bias, y, y_stride,
-         static_cast<int>(rows), static_cast<int>(k));
+  LinearParts<T, Y, Weights> parts{};
+  parts.at[0] = {weights, bias, y, y_stride, static_cast<int>(rows), 0};
+  launch_linear(x, x_stride, tokens, parts, k, 1, stream);
 }
 
 }  // namespace weft::inline v0::cuda::detail

@@ -55,6 +55,12 @@ class QuantizedMatrix {
   std::size_t k() const noexcept { return k_; }
   std::size_t bytes() const noexcept { return codes_.bytes() + scales_.bytes(); }
 
+  /// What the kernel of linear_few() reads; W is the detail::BlockWeights of this format.
+  template <class W>
+  W weights_as() const noexcept {
+    return {codes_.as<const uint4>(), scales_.as<const std::uint8_t>(), groups_, k_ / 256};
+  }
+
   /// y = x weight^T + bias for 1 to 16 tokens: the weights are read once. x: (tokens, k), rows x_stride apart and at
   /// multiples of 16 bytes. bias: (rows), or null. y: (tokens, rows), rows y_stride apart. Products of the codes are
   /// exact, sums float. Throws ShapeError, CudaError.
@@ -66,8 +72,7 @@ class QuantizedMatrix {
     if (x_stride % 8 != 0 || !detail::is_aligned(x))
       raise<ShapeError>("linear_few: the rows of x must lie at multiples of 16 bytes for weights in blocks");
     visit_format([&](auto format) {
-      const detail::BlockWeights<T, decltype(format)> weights{codes_.as<const uint4>(),
-                                                              scales_.as<const std::uint8_t>(), groups_, k_ / 256};
+      const auto weights = weights_as<detail::BlockWeights<T, decltype(format)>>();
       detail::launch_linear(x, x_stride, tokens, weights, bias, y, y_stride, rows_, k_, stream);
     });
   }

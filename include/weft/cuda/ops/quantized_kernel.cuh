@@ -259,11 +259,14 @@ __global__ void __launch_bounds__(row_threads)
 template <class T, class Format>
 struct BlockWeights {
   static constexpr int blocks = Format::blocks;
+  static constexpr int resident = Format::has_minimum ? 2 : Format::blocks == 2 ? 4 : 3;
 
   const uint4* codes;
   const std::uint8_t* scales;
   std::size_t groups;
   std::size_t headers;
+
+  __device__ __forceinline__ const BlockWeights& of(unsigned) const { return *this; }
 
   struct Chunk {
     uint4 low;
