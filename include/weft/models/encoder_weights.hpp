@@ -49,12 +49,11 @@ struct EncoderWeights {
   }
 };
 
-/// Calls f on every matrix (const AnyTensor&) and every vector (const Tensor<float, 1>&), empty ones too; the decoder
-/// of masked words, which is the embedding, is left out.
+/// Calls f on every matrix (const AnyTensor&) and every vector (const Tensor<float, 1>&) that hidden states are made
+/// with, empty ones too.
 template <class F>
-void for_each_weight(const EncoderWeights& weights, F&& f) {
+void for_each_hidden_weight(const EncoderWeights& weights, F&& f) {
   const auto norm = [&](const NormWeights& w) { f(w.gain), f(w.bias); };
-  const auto head = [&](const LinearHead& w) { f(w.weight), f(w.bias); };
   const auto attention = [&](const AttentionWeights& w) {
     f(w.q), f(w.k), f(w.v), f(w.o), f(w.q_bias), f(w.k_bias), f(w.v_bias), f(w.o_bias);
   };
@@ -75,11 +74,20 @@ void for_each_weight(const EncoderWeights& weights, F&& f) {
     attention(w.attention), norm(w.attention_norm), mlp(w.last.mlp), norm(w.last.norm);
     for (const NormedMlpWeights& part : w.feed_forward) mlp(part.mlp), norm(part.norm);
   }
+  f(weights.projection.weight), f(weights.projection.bias);
+}
+
+/// The same and those of the heads; the decoder of masked words, which is the embedding, is left out.
+template <class F>
+void for_each_weight(const EncoderWeights& weights, F&& f) {
+  const auto norm = [&](const NormWeights& w) { f(w.gain), f(w.bias); };
+  const auto head = [&](const LinearHead& w) { f(w.weight), f(w.bias); };
+  for_each_hidden_weight(weights, f);
   norm(weights.masked_word.norm), f(weights.masked_word.bias), f(weights.masked_word.rest);
   for (const LinearHead* w :
-       {&weights.projection, &weights.pooler, &weights.masked_word.dense, &weights.next_sentence,
-        &weights.sequence_classes.dense, &weights.sequence_classes.output, &weights.token_classes, &weights.answer_ends,
-        &weights.replaced_word.dense, &weights.replaced_word.output, &weights.sentence.linear})
+       {&weights.pooler, &weights.masked_word.dense, &weights.next_sentence, &weights.sequence_classes.dense,
+        &weights.sequence_classes.output, &weights.token_classes, &weights.answer_ends, &weights.replaced_word.dense,
+        &weights.replaced_word.output, &weights.sentence.linear})
     head(*w);
 }
 
