@@ -98,7 +98,7 @@ class DeviceEncoderPass {
     }
     return heads_.hidden();
   }
-  /// What the last pass says: its heads, which the CPU computes.
+  /// What the last forward() says: its heads, which the CPU computes.
   EncoderPass& heads() noexcept { return heads_; }
 
   /// The same without a copy: calls after(x) with the output (rows, hidden) in device memory, valid until it returns,
