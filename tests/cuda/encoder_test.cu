@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "cpu_encoder.hpp"
+#include "cpu_models.hpp"
 #include "device_test.cuh"
 #include "near_rows.hpp"
 
@@ -42,17 +42,18 @@ TEST_P(Encoders, ComputeWhatTheCpuComputes) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Fixtures, Encoders, ::testing::ValuesIn(testing::encoder_names()), [](const auto& info) {
-  std::string name = info.param;
-  std::replace(name.begin(), name.end(), '-', '_');
-  return name;
-});
+INSTANTIATE_TEST_SUITE_P(Fixtures, Encoders, ::testing::ValuesIn(testing::fixtures_of("encoders")),
+                         [](const auto& info) {
+                           std::string name = info.param;
+                           std::replace(name.begin(), name.end(), '-', '_');
+                           return name;
+                         });
 
 class EncoderOnDevice : public testing::DeviceTest {};
 
 TEST_F(EncoderOnDevice, EveryFamilyHasAFixture) {
   std::set<std::string> computed;
-  for (const std::string& name : testing::encoder_names())
+  for (const std::string& name : testing::fixtures_of("encoders"))
     computed.insert(testing::load_encoder_fixture(name).model_type());
   for (const std::string& family : testing::encoder_families()) EXPECT_TRUE(computed.contains(family)) << family;
 }

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "cpu_seq2seq.hpp"
+#include "cpu_models.hpp"
 #include "device_test.cuh"
 #include "near_rows.hpp"
 
@@ -49,7 +49,7 @@ class EncoderDecoders : public testing::DeviceTest, public ::testing::WithParamI
 
 TEST_P(EncoderDecoders, ComputeWhatTheCpuComputes) { expect_as_on_cpu<half>(GetParam(), 256, 2e-2); }
 
-INSTANTIATE_TEST_SUITE_P(Fixtures, EncoderDecoders, ::testing::ValuesIn(testing::seq2seq_names()),
+INSTANTIATE_TEST_SUITE_P(Fixtures, EncoderDecoders, ::testing::ValuesIn(testing::fixtures_of("seq2seq")),
                          [](const auto& info) {
                            std::string name = info.param;
                            std::replace(name.begin(), name.end(), '-', '_');
@@ -60,7 +60,7 @@ class EncoderDecoder : public testing::DeviceTest {};
 
 TEST_F(EncoderDecoder, EveryFamilyHasAFixture) {
   std::set<std::string> computed;
-  for (const std::string& name : testing::seq2seq_names())
+  for (const std::string& name : testing::fixtures_of("seq2seq"))
     computed.insert(testing::load_seq2seq_fixture(name).model_type());
   for (const std::string& family : testing::seq2seq_families()) EXPECT_TRUE(computed.contains(family)) << family;
 }

@@ -9,7 +9,7 @@
 #include <weft/models/text_pass.hpp>
 #include <weft/models/vision_pass.hpp>
 
-#include "cpu_vision.hpp"
+#include "cpu_models.hpp"
 #include "device_test.cuh"
 #include "near_rows.hpp"
 
@@ -56,17 +56,18 @@ TEST_P(VisionModels, ComputeWhatTheCpuComputes) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Fixtures, VisionModels, ::testing::ValuesIn(testing::vision_names()), [](const auto& info) {
-  std::string name = info.param;
-  std::replace(name.begin(), name.end(), '-', '_');
-  return name;
-});
+INSTANTIATE_TEST_SUITE_P(Fixtures, VisionModels, ::testing::ValuesIn(testing::fixtures_of("vision")),
+                         [](const auto& info) {
+                           std::string name = info.param;
+                           std::replace(name.begin(), name.end(), '-', '_');
+                           return name;
+                         });
 
 class VisionOnDevice : public testing::DeviceTest {};
 
 TEST_F(VisionOnDevice, EveryFamilyHasAFixture) {
   std::set<std::string> computed;
-  for (const std::string& name : testing::vision_names())
+  for (const std::string& name : testing::fixtures_of("vision"))
     computed.insert(testing::load_vision_fixture(name).model_type());
   for (const std::string& family : testing::vision_families()) EXPECT_TRUE(computed.contains(family)) << family;
 }
