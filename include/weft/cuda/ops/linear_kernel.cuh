@@ -33,7 +33,8 @@ __device__ __forceinline__ void multiply_block(float (&sums)[4], const std::uint
 /// Weights of type T, (rows, k), rows `stride` apart; k is a multiple of 8 and all rows lie at multiples of 16 bytes.
 template <class T>
 struct HalfWeights {
-  static constexpr int blocks = 2;  // of 32 elements, in one step
+  static constexpr int blocks = 2;    // of 32 elements, in one step
+  static constexpr int resident = 4;  // blocks of threads on a multiprocessor that registers allow, for eight tokens
 
   const T* data;
   std::size_t stride;
@@ -74,6 +75,7 @@ struct HalfWeights {
 template <class Weights>
 struct ChosenWeights {
   static constexpr int blocks = Weights::blocks;
+  static constexpr int resident = Weights::resident;
 
   const Weights* all;
   const std::int32_t* chosen;
@@ -104,18 +106,18 @@ struct LinearParts {
 
 /// See the top of the file. N: tiles of eight tokens.
 template <class T, class Y, class Weights, int N>
-__global__ void __launch_bounds__(32 * linear_warps)
-    linear_kernel(const T* x, std::size_t x_stride, int tokens, LinearParts<T, Y, Weights> parts_of_rows, int k) {
+__global__ void __launch_bounds__(32 * linear_warps, N == 1 ? Weights::resident : 2)
+    linear_kernel(const T* x, std::size_t x_stride, int tokens,
+                  const __grid_constant__ LinearParts<T, Y, Weights> parts_of_rows, int k) {
   constexpr int blocks = Weights::blocks;
   constexpr int columns = 8 * N;
   const auto block = static_cast<int>(blockIdx.x);
-  LinearPart<T, Y, Weights> part = parts_of_rows.at[0];
+  int which = 0;
 #pragma unroll
-  for (int i = 1; i < LinearParts<T, Y, Weights>::most; ++i)
-    if (block >= parts_of_rows.at[i].first_block) part = parts_of_rows.at[i];
+  for (int i = 1; i < LinearParts<T, Y, Weights>::most; ++i) which += block >= parts_of_rows.at[i].first_block ? 1 : 0;
+  const LinearPart<T, Y, Weights>& part = parts_of_rows.at[which];
   const auto weights = part.weights.of(blockIdx.y);
   x += blockIdx.y * parts_of_rows.x_step;
-  Y* const y = part.y + blockIdx.y * parts_of_rows.y_step;
   const int rows = part.rows;
   const int lane = static_cast<int>(threadIdx.x) % 32;
   const int warp = static_cast<int>(threadIdx.x) / 32;
@@ -160,7 +162,8 @@ __global__ void __launch_bounds__(32 * linear_warps)
     float sum = part.bias ? to_float(part.bias[row]) : 0.f;
 #pragma unroll
     for (int w = 0; w < linear_warps; ++w) sum += parts[w][i % linear_rows][token];
-    y[static_cast<std::size_t>(token) * part.y_stride + static_cast<std::size_t>(row)] = from_float<Y>(sum);
+    part.y[blockIdx.y * parts_of_rows.y_step + static_cast<std::size_t>(token) * part.y_stride +
+           static_cast<std::size_t>(row)] = from_float<Y>(sum);
   }
 }
 

@@ -259,6 +259,7 @@ __global__ void __launch_bounds__(row_threads)
 template <class T, class Format>
 struct BlockWeights {
   static constexpr int blocks = Format::blocks;
+  static constexpr int resident = Format::has_minimum ? 2 : Format::blocks == 2 ? 4 : 3;
 
   const uint4* codes;
   const std::uint8_t* scales;
