@@ -1,5 +1,6 @@
 #include <weft/cpu/context.hpp>
 
+#include <algorithm>
 #include <atomic>
 #include <cstdint>
 #include <vector>
@@ -78,6 +79,59 @@ TEST(ParallelFor, PassesOnWhatABodyThrows) {
   };
   EXPECT_THROW(detail::parallel_for(ctx, 10, body), ShapeError);
   EXPECT_THROW(detail::parallel_for(cpu::Context{}, 10, body), ShapeError);
+}
+
+TEST(ParallelShares, VisitsEveryItemOnceWithTheOneThatFollowsInItsShare) {
+  for (const std::size_t threads : {1u, 2u, 3u, 70u}) {
+    ThreadPool pool(threads);
+    cpu::Context ctx;
+    ctx.executor = &pool;
+    for (const std::size_t items : {0u, 1u, 2u, 3u, 7u, 1000u}) {
+      std::vector<std::atomic<int>> visits(items);
+      std::vector<std::atomic<int>> inside(threads);
+      std::atomic<std::size_t> ends{0};
+      std::atomic<bool> wrong{false};
+      detail::parallel_shares(ctx, items, [&](std::size_t item, std::size_t slot, std::size_t next) {
+        if (slot >= threads || (next != item + 1 && next != items) || inside[slot].fetch_add(1) != 0) wrong = true;
+        visits[item].fetch_add(1);
+        if (next == items) ends.fetch_add(1);
+        inside[slot].fetch_sub(1);
+      });
+      for (const auto& visit : visits) EXPECT_EQ(visit.load(), 1);
+      EXPECT_EQ(ends.load(), std::min<std::size_t>({threads, items, 64u}));
+      EXPECT_FALSE(wrong);
+    }
+  }
+}
+
+/// Two slots, the second of which does all it can before the first begins.
+struct Backwards final : Executor {
+  std::size_t concurrency() const noexcept override { return 2; }
+  void run(std::size_t tasks, FunctionRef<void(std::size_t)> task) override {
+    while (tasks-- != 0) task(tasks);
+  }
+};
+
+TEST(ParallelShares, ASlotBeginsWithItsShareAndHelpsWithTheOthers) {
+  Backwards executor;
+  cpu::Context ctx;
+  ctx.executor = &executor;
+  std::vector<std::size_t> order;
+  detail::parallel_shares(ctx, 7, [&](std::size_t item, std::size_t slot, std::size_t) {
+    EXPECT_EQ(slot, 1u);
+    order.push_back(item);
+  });
+  EXPECT_EQ(order, (std::vector<std::size_t>{3, 4, 5, 6, 0, 1, 2}));
+}
+
+TEST(ParallelShares, PassesOnWhatABodyThrows) {
+  ThreadPool pool(2);
+  cpu::Context ctx;
+  ctx.executor = &pool;
+  const auto body = [](std::size_t item, std::size_t, std::size_t) {
+    if (item == 5) raise<ShapeError>("five");
+  };
+  EXPECT_THROW(detail::parallel_shares(ctx, 10, body), ShapeError);
 }
 
 }  // namespace

@@ -1,6 +1,5 @@
 #include <weft/cuda/models/device_session.cuh>
 
-#include <cmath>
 #include <optional>
 #include <span>
 #include <string>
@@ -9,24 +8,12 @@
 #include "cpu_decoder.hpp"
 #include "cpu_sampler.hpp"
 #include "device_test.cuh"
+#include "near_rows.hpp"
 
 namespace weft {
 namespace {
 
-/// Every row of logits is within a share of its largest element of what the CPU computed in float.
-void expect_rows_near(std::span<const float> found, std::span<const float> expected, std::size_t vocab, double share) {
-  ASSERT_EQ(found.size(), expected.size());
-  for (std::size_t begin = 0; begin < found.size(); begin += vocab) {
-    double largest = 0.0;
-    double apart = 0.0;
-    for (std::size_t i = begin; i < begin + vocab; ++i) {
-      largest = std::max(largest, std::abs(static_cast<double>(expected[i])));
-      const double difference = std::abs(static_cast<double>(found[i]) - static_cast<double>(expected[i]));
-      apart = difference <= apart ? apart : difference;  // NaN stays
-    }
-    EXPECT_LE(apart, share * largest) << "row " << begin / vocab;
-  }
-}
+using testing::expect_rows_near;
 
 class Decoders : public testing::DeviceTest, public ::testing::WithParamInterface<std::string> {};
 

@@ -36,6 +36,8 @@ TYPED_TEST(Elementwise, SumsAndProductsBroadcast) {
       testing::expect_near(to.download(), [&](const Dims<2>& i) { return f(a.view()(i)) + f(b(i[0], 0)); });
       cuda::mul(left.view, right.view, to.view, this->stream);
       testing::expect_near(to.download(), [&](const Dims<2>& i) { return f(a.view()(i)) * f(c.view()(i)); });
+      cuda::scale(left.view, -1.7f, to.view, this->stream);
+      testing::expect_near(to.download(), [&](const Dims<2>& i) { return double{-1.7f} * f(a.view()(i)); });
       cuda::copy(left.view, to.view, this->stream);
       testing::expect_near(
           to.download(), [&](const Dims<2>& i) { return f(a.view()(i)); }, 0);

@@ -23,7 +23,8 @@ void overwrite(std::string& out, std::size_t offset, Number number) {
 }
 
 struct ZipParts {
-  std::string bytes;                  ///< the archive
+  std::string bytes;                  ///< the archive, without the hole
+  std::size_t hole = 0;               ///< where that is left out
   std::vector<std::size_t> locals;    ///< where the local headers begin
   std::vector<std::size_t> centrals;  ///< where the entries of the central directory begin
   std::size_t directory = 0;
@@ -36,6 +37,7 @@ struct ZipOptions {
   bool wide = false;         ///< and the sizes in them alone
   bool sizes_follow = true;  ///< leave the sizes out of the local headers
   std::size_t multiple = 1;  ///< contents begin at a multiple of this
+  std::size_t hole = 0;      ///< the content of the first file goes on with so many zeros, which are left out
 };
 
 inline ZipParts make_zip(const std::vector<std::pair<std::string, std::string>>& files,
@@ -47,44 +49,58 @@ inline ZipParts make_zip(const std::vector<std::pair<std::string, std::string>>&
   ZipParts zip;
   std::string& out = zip.bytes;
   const u16 flags = options.sizes_follow ? u16{0x808} : u16{0x800};
-  for (const auto& [name, content] : files) {
+  for (std::size_t i = 0; i < files.size(); ++i) {
+    const auto& [name, content] = files[i];
     zip.locals.push_back(out.size());
     const std::size_t unpadded = out.size() + 30 + name.size() + 4;
     const auto padding = static_cast<u16>((options.multiple - unpadded % options.multiple) % options.multiple);
-    const u32 size = options.sizes_follow ? 0 : options.wide ? elsewhere : static_cast<u32>(content.size());
+    const u64 bytes = content.size() + (i == 0 ? options.hole : 0);
+    const u32 size = options.sizes_follow ? 0 : options.wide ? elsewhere : static_cast<u32>(bytes);
     append_numbers(out, u32{0x04034b50}, u16{20}, flags, u16{0}, u32{0}, u32{0}, size, size,
                    static_cast<u16>(name.size()), static_cast<u16>(4 + padding));
     out += name;
     append_numbers(out, u16{0x4246}, padding);
     out.append(padding, 'Z');
     out += content;
-    if (options.sizes_follow)
-      append_numbers(out, u32{0x08074b50}, u32{0}, static_cast<u32>(content.size()), static_cast<u32>(content.size()));
+    if (i == 0) zip.hole = out.size();
+    if (!options.sizes_follow) continue;
+    append_numbers(out, u32{0x08074b50}, u32{0});
+    if (bytes < elsewhere) {
+      append_numbers(out, static_cast<u32>(bytes), static_cast<u32>(bytes));
+    } else {
+      append_numbers(out, bytes, bytes);
+    }
   }
   zip.directory = out.size();
   for (std::size_t i = 0; i < files.size(); ++i) {
     const auto& [name, content] = files[i];
     zip.centrals.push_back(out.size());
-    const u32 size = options.wide ? elsewhere : static_cast<u32>(content.size());
+    const u64 bytes = content.size() + (i == 0 ? options.hole : 0);
+    const u64 local = zip.locals[i] + (i == 0 ? 0 : options.hole);
+    const bool wide_size = options.wide || bytes >= elsewhere, wide_local = options.wide || local >= elsewhere;
+    const u32 size = wide_size ? elsewhere : static_cast<u32>(bytes);
+    const auto extra = static_cast<u16>((wide_size ? 16 : 0) + (wide_local ? 8 : 0));
     append_numbers(out, u32{0x02014b50}, u16{0}, u16{20}, flags, u16{0}, u32{0}, u32{0}, size, size,
-                   static_cast<u16>(name.size()), static_cast<u16>(options.wide ? 28 : 0), u16{0}, u16{0}, u16{0},
-                   u32{0}, options.wide ? elsewhere : static_cast<u32>(zip.locals[i]));
+                   static_cast<u16>(name.size()), static_cast<u16>(extra != 0 ? extra + 4 : 0), u16{0}, u16{0}, u16{0},
+                   u32{0}, wide_local ? elsewhere : static_cast<u32>(local));
     out += name;
-    if (options.wide)
-      append_numbers(out, u16{1}, u16{24}, u64{content.size()}, u64{content.size()}, u64{zip.locals[i]});
+    if (extra != 0) append_numbers(out, u16{1}, extra);
+    if (wide_size) append_numbers(out, bytes, bytes);
+    if (wide_local) append_numbers(out, local);
   }
+  const u64 directory = zip.directory + options.hole;
   const u64 directory_bytes = out.size() - zip.directory;
   if (options.zip64) {
     zip.end64 = out.size();
     append_numbers(out, u32{0x06064b50}, u64{44}, u16{45}, u16{45}, u32{0}, u32{0}, u64{files.size()},
-                   u64{files.size()}, directory_bytes, u64{zip.directory});
-    append_numbers(out, u32{0x07064b50}, u32{0}, u64{zip.end64}, u32{1});
+                   u64{files.size()}, directory_bytes, directory);
+    append_numbers(out, u32{0x07064b50}, u32{0}, u64{zip.end64 + options.hole}, u32{1});
   }
   zip.end = out.size();
   const auto count = options.wide ? u16{0xffff} : static_cast<u16>(files.size());
   append_numbers(out, u32{0x06054b50}, u16{0}, u16{0}, count, count,
                  options.wide ? elsewhere : static_cast<u32>(directory_bytes),
-                 options.wide ? elsewhere : static_cast<u32>(zip.directory), u16{0});
+                 options.wide || directory >= elsewhere ? elsewhere : static_cast<u32>(directory), u16{0});
   return zip;
 }
 

@@ -455,6 +455,10 @@ TEST(Generator, RefusesSessionOptionsOutOfRange) {
   EXPECT_THAT(message_of<UnsupportedError>([&] { Generator(model, {}, {.cache = DType::i8}); }), HasSubstr("i8"));
 }
 
+TEST(Generator, RefusesNoSequence) {
+  EXPECT_THAT(message_of<ConfigError>([] { Generator(std::unique_ptr<TokenSequence>()); }), HasSubstr("null pointer"));
+}
+
 TEST(Generator, RefusesBadPrompts) {
   Generator generate(model_of_pieces(), {.temperature = 1.2f, .seed = 2}, {.context = 50});
   const GenerateOptions options{.max_new_tokens = 20, .stop_at_eos = false};

@@ -8,6 +8,7 @@
 #include <span>
 #include <stop_token>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "../models/seq2seq_fixtures.hpp"
@@ -48,6 +49,38 @@ TEST_P(Seq2SeqTexts, GreedyTextsAreTheReferences) {
   Seq2SeqGenerator generate(load(GetParam(), {.compute = Compute::f32}), {.temperature = 0.f}, {.context = 32});
   for (std::size_t i = 0; i < reference.sources.size(); ++i)
     EXPECT_EQ(run(generate(ids_of(reference.sources[i]), {.max_new_tokens = 12})), reference.texts[i]) << i;
+}
+
+/// A sequence that encodes sources itself, as one on a device.
+class OwnSequence final : public TokenSequence {
+ public:
+  explicit OwnSequence(const Seq2Seq& model) : encoder_(model), session_(model.decoder(), {.context = 32}) {}
+
+  const CausalLM& model() const noexcept override { return session_.model(); }
+  std::size_t position() const noexcept override { return session_.position(); }
+  std::size_t context() const noexcept override { return session_.context(); }
+  void truncate(std::size_t length) override { session_.truncate(length); }
+  std::span<const float> forward(std::span<const TokenId> tokens, std::stop_token stop = {}) override {
+    return session_.forward(tokens, std::move(stop));
+  }
+  using TokenSequence::attend_to;
+  void attend_to(std::span<const TokenId> source, const std::stop_token& stop) override {
+    session_.attend_to(encoder_.encode(source, stop));
+  }
+
+ private:
+  SourceEncoder encoder_;
+  Session session_;
+};
+
+TEST(Seq2SeqGenerator, WritesWithASequenceOfTheCallers) {
+  const Seq2SeqReference reference("bart");
+  const Seq2Seq model = load("bart", {.compute = Compute::f32});
+  Seq2SeqGenerator generate(model, std::make_unique<OwnSequence>(model), {.temperature = 0.f});
+  EXPECT_EQ(run(generate(ids_of(reference.sources[0]), {.max_new_tokens = 12})), reference.texts[0]);
+  EXPECT_THROW(generate(EncodedSource(), {}), UnsupportedError);
+  Session session(model.decoder(), {.context = 32});
+  EXPECT_THROW(session.attend_to(ids_of(reference.sources[0]), {}), UnsupportedError);
 }
 
 TEST_P(Seq2SeqTexts, TheSeedDecidesWhateverTheThreads) {

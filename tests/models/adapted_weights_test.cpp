@@ -94,6 +94,14 @@ TEST(AdaptedWeights, AreThoseOfDecodersToo) {
   }
 }
 
+/// What the adapter changes and what it leaves alone cannot be one tensor.
+TEST(AdaptedWeights, AreNoEmbeddingThatIsTheHead) {
+  const Checkpoint tied =
+      Checkpoint::open(fixture(AdapterReference("embedding-tied").about().at("model").get<std::string>()));
+  EXPECT_THAT(message_of<UnsupportedError>([&] { merge(tied, adapter_fixture("embedding-tied")); }),
+              HasSubstr("which is the output head too"));
+}
+
 TEST(AdaptedWeights, TakeAScaleAndOneAnother) {
   const Checkpoint base = base_of("bert");
   const std::string query = "bert.encoder.layer.0.attention.self.query.weight";

@@ -1,13 +1,11 @@
 #pragma once
 
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
 #include <span>
 #include <string>
 #include <string_view>
-#include <system_error>
 #include <vector>
 
 #include <weft/models/encoder_pass.hpp>
@@ -23,15 +21,7 @@ inline std::filesystem::path encoder_fixture(std::string_view name) {
   return std::filesystem::path(WEFT_TESTS_DIR) / "fixtures" / "encoders" / name;
 }
 
-/// The names of all fixtures, sorted; none where the folder is missing.
-inline std::vector<std::string> encoder_fixture_names() {
-  std::vector<std::string> names;
-  std::error_code ignored;
-  for (const auto& entry : std::filesystem::directory_iterator(encoder_fixture(""), ignored))
-    names.push_back(entry.path().filename().string());
-  std::sort(names.begin(), names.end());
-  return names;
-}
+inline std::vector<std::string> encoder_fixture_names() { return directory_names(encoder_fixture("")); }
 
 /// The sequences of a fixture and what the reference implementation said of them.
 class EncoderReference {

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstddef>
 #include <map>
 #include <numeric>
@@ -279,6 +280,22 @@ TEST(EncoderPass, AWrongInputLeavesThePassUsable) {
   const EncoderInput bad{.tokens = wrong};
   EXPECT_THROW(pass.forward({&bad, 1}), ShapeError);
   EXPECT_EQ(pass.hidden().extent(0), 3u);
+}
+
+TEST(EncoderPass, HeadsSayWhatFollowsFromAPassThatIsComputedElsewhere) {
+  const Encoder model = load_encoder(encoder_fixture("bert"), {.threads = 1});
+  const EncoderReference reference("bert");
+  EncoderPass pass(model), elsewhere(model);
+  const TensorView<const float, 2> hidden = elsewhere.forward(reference.inputs());
+  const TensorView<float, 2> received = pass.receive(reference.inputs());
+  ASSERT_EQ(received.extents(), hidden.extents());
+  std::copy_n(hidden.data(), hidden.size(), received.data());
+  Tensor<float, 2> found({reference.sequences(), model.config().hidden}), expected(found.extents());
+  pass.pool(found);
+  elsewhere.pool(expected);
+  EXPECT_TRUE(same_bits(found.elements(), expected.elements()));
+  const EncoderInput none{};
+  EXPECT_THROW(pass.receive({&none, 1}), ShapeError);
 }
 
 TEST(EncoderPass, StopsWhenAskedTo) {

@@ -5,13 +5,13 @@
 #include <algorithm>
 #include <filesystem>
 #include <set>
-#include <sstream>
 #include <string>
 #include <vector>
 
 #include <weft/formats/json.hpp>
 
 #include "encoder_fixtures.hpp"
+#include "family_checks.hpp"
 
 namespace {
 
@@ -104,45 +104,18 @@ TEST_P(EncoderFamilies, EveryStoredElementIsOneWeight) {
 
 // But for those by which an optional part is known.
 TEST_P(EncoderFamilies, AnyMissingTensorIsNamed) {
-  const SafetensorsFile file(encoder_fixture(GetParam()) / "model.safetensors");
   const bool base = config["architectures"][0].get<std::string>().ends_with("Model");
-  for (const WeightsEntry& entry : file.entries()) {
-    const EncoderCopy copy(GetParam());
-    copy.edit_tensors([&](DirectoryCopy::Tensors& tensors) {
-      std::erase_if(tensors, [&](const auto& tensor) { return tensor.first == entry.name; });
-    });
-    const bool key = base && entry.name.starts_with("pooler.") && entry.name.ends_with("weight");
-    EXPECT_EQ(message_of<FormatError>([&] { copy.load(); }),
-              key ? copy.file("model.safetensors") + ": tensor " + entry.name.substr(0, entry.name.size() - 6) +
-                        "bias: a " + config["model_type"].get<std::string>() +
-                        " model with this config.json has no such tensor"
-                  : copy.path().string() + ": the tensor " + entry.name + " is missing");
-  }
+  expect_missing_tensors_are_named<EncoderCopy>(GetParam(), [&](const std::string& name, const EncoderCopy& copy) {
+    const bool key = base && name.starts_with("pooler.") && name.ends_with("weight");
+    return key ? copy.file("model.safetensors") + ": tensor " + name.substr(0, name.size() - 6) + "bias: a " +
+                     config["model_type"].get<std::string>() + " model with this config.json has no such tensor"
+               : missing(name, copy);
+  });
 }
 
-TEST_P(EncoderFamilies, AnyTensorOfAnotherShapeIsNamed) {
-  const EncoderCopy copy(GetParam());
-  DirectoryCopy::Tensors kept;
-  copy.edit_tensors([&](DirectoryCopy::Tensors& tensors) { kept = tensors; });
-  for (std::size_t i = 0; i < kept.size(); ++i) {
-    Shape shape{kept[i].second.extent(0) + 1};
-    for (std::size_t d = 1; d < kept[i].second.rank(); ++d) shape.push_back(kept[i].second.extent(d));
-    copy.edit_tensors([&](DirectoryCopy::Tensors& tensors) {
-      tensors = kept;
-      tensors[i].second = zeros(DType::f16, shape);
-    });
-    EXPECT_NE(message_of<ConfigError>([&] { copy.load(); }).find("tensor " + kept[i].first + " has shape "),
-              std::string::npos)
-        << kept[i].first;
-  }
-}
+TEST_P(EncoderFamilies, AnyTensorOfAnotherShapeIsNamed) { expect_other_shapes_are_named<EncoderCopy>(GetParam()); }
 
-TEST_P(EncoderFamilies, RefuseTensorsThatNobodyKnows) {
-  const EncoderCopy copy(GetParam());
-  copy.edit_tensors(
-      [](DirectoryCopy::Tensors& tensors) { tensors.emplace_back("no.such.tensor", zeros(DType::f32, {2})); });
-  EXPECT_NE(message_of<FormatError>([&] { copy.load(); }).find("tensor no.such.tensor: a "), std::string::npos);
-}
+TEST_P(EncoderFamilies, RefuseTensorsThatNobodyKnows) { expect_unknown_tensors_are_refused<EncoderCopy>(GetParam()); }
 
 TEST_P(EncoderFamilies, RefuseKeysAndValuesThatNobodyKnows) {
   const auto refused = [&](const char* key, const nlohmann::json& value) {
@@ -163,39 +136,19 @@ TEST_P(EncoderFamilies, RefuseKeysAndValuesThatNobodyKnows) {
   EXPECT_NE(refused(activation, "xielu").find("the activation \"xielu\" is not supported"), std::string::npos);
 }
 
-// Whatever stands under a key, the answer is a config or an error of ours that names the file.
 TEST_P(EncoderFamilies, SurviveAnyValueOfAnyKey) {
-  const std::vector<nlohmann::json> values{
-      nullptr, -1, 0, 1, 3, 1.5, std::int64_t{1} << 40, "", "x", true, {}, {1}, nlohmann::json::object({{"a", 1}})};
-  for (const auto& item : config.items()) {
-    const std::string& key = item.key();
-    nlohmann::json changed = config;
-    changed.erase(key);
-    const auto attempt = [&] {
-      try {
-        const EncoderConfig c = read(changed.dump());
-        EXPECT_GT(c.vocab * c.hidden * c.embedding * c.layers * c.heads * c.head_dim * c.context, 0u) << key;
-      } catch (const Error& error) {
-        EXPECT_EQ(std::string_view(error.what()).substr(0, 11), "config.json") << error.what();
-      }
-    };
-    attempt();
-    for (const nlohmann::json& value : values) {
-      changed[key] = value;
-      attempt();
-    }
-  }
+  expect_configs_or_errors(config, {""}, [](const std::string& text) {
+    const EncoderConfig c = read(text);
+    EXPECT_GT(c.vocab * c.hidden * c.embedding * c.layers * c.heads * c.head_dim * c.context, 0u);
+  });
 }
 
 TEST_P(EncoderFamilies, SizesMustBeThere) {
-  for (const char* keys :
-       {"vocab_size", "hidden_size dim d_model", "num_hidden_layers n_layers num_layers",
-        "num_attention_heads n_heads num_heads", "intermediate_size hidden_dim d_ff", "max_position_embeddings d_kv"}) {
-    nlohmann::json changed = config;
-    std::istringstream words(keys);
-    for (std::string key; words >> key;) changed.erase(key);
-    EXPECT_NE(message_of<ConfigError>([&] { read(changed.dump()); }).find("is missing"), std::string::npos) << keys;
-  }
+  expect_keys_are_needed(
+      config,
+      {"vocab_size", "hidden_size dim d_model", "num_hidden_layers n_layers num_layers",
+       "num_attention_heads n_heads num_heads", "intermediate_size hidden_dim d_ff", "max_position_embeddings d_kv"},
+      read);
 }
 
 INSTANTIATE_TEST_SUITE_P(Fixtures, EncoderFamilies, testing::ValuesIn(encoder_fixture_names()),

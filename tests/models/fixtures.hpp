@@ -34,15 +34,16 @@ inline std::filesystem::path fixture(std::string_view name) {
   return std::filesystem::path(WEFT_TESTS_DIR) / "fixtures" / "models" / name;
 }
 
-/// The names of all fixtures, sorted; none where the folder is missing.
-inline std::vector<std::string> fixture_names() {
+/// The names of the directories in a folder of fixtures, sorted; none where the folder is missing.
+inline std::vector<std::string> directory_names(const std::filesystem::path& folder) {
   std::vector<std::string> names;
   std::error_code ignored;
-  for (const auto& entry : std::filesystem::directory_iterator(fixture(""), ignored))
+  for (const auto& entry : std::filesystem::directory_iterator(folder, ignored))
     if (entry.is_directory()) names.push_back(entry.path().filename().string());
   std::sort(names.begin(), names.end());
   return names;
 }
+inline std::vector<std::string> fixture_names() { return directory_names(fixture("")); }
 
 /// The name of a fixture or anything like it as GoogleTest wants it.
 inline std::string test_name(std::string name) {

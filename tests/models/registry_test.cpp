@@ -5,12 +5,12 @@
 #include <algorithm>
 #include <array>
 #include <set>
-#include <sstream>
 #include <string>
 #include <vector>
 
 #include <weft/formats/json.hpp>
 
+#include "family_checks.hpp"
 #include "fixtures.hpp"
 
 namespace {
@@ -92,34 +92,9 @@ TEST_P(Families, EveryStoredElementIsOneWeight) {
   EXPECT_EQ(model.parameters(), elements);
 }
 
-TEST_P(Families, AnyMissingTensorIsNamed) {
-  const SafetensorsFile file(fixture(GetParam()) / "model.safetensors");
-  for (const WeightsEntry& entry : file.entries()) {
-    const CheckpointCopy copy(GetParam());
-    copy.edit_tensors([&](CheckpointCopy::Tensors& tensors) {
-      std::erase_if(tensors, [&](const auto& tensor) { return tensor.first == entry.name; });
-    });
-    EXPECT_EQ(message_of<FormatError>([&] { copy.load(); }),
-              copy.path().string() + ": the tensor " + entry.name + " is missing");
-  }
-}
+TEST_P(Families, AnyMissingTensorIsNamed) { expect_missing_tensors_are_named<CheckpointCopy>(GetParam(), missing); }
 
-TEST_P(Families, AnyTensorOfAnotherShapeIsNamed) {
-  const CheckpointCopy copy(GetParam());
-  CheckpointCopy::Tensors kept;
-  copy.edit_tensors([&](CheckpointCopy::Tensors& tensors) { kept = tensors; });
-  for (std::size_t i = 0; i < kept.size(); ++i) {
-    Shape shape{kept[i].second.extent(0) + 1};
-    for (std::size_t d = 1; d < kept[i].second.rank(); ++d) shape.push_back(kept[i].second.extent(d));
-    copy.edit_tensors([&](CheckpointCopy::Tensors& tensors) {
-      tensors = kept;
-      tensors[i].second = zeros(DType::f16, shape);
-    });
-    EXPECT_NE(message_of<ConfigError>([&] { copy.load(); }).find("tensor " + kept[i].first + " has shape "),
-              std::string::npos)
-        << kept[i].first;
-  }
-}
+TEST_P(Families, AnyTensorOfAnotherShapeIsNamed) { expect_other_shapes_are_named<CheckpointCopy>(GetParam()); }
 
 TEST_P(Families, RefuseKeysThatNobodyKnows) {
   for (const nlohmann::json& value : {nlohmann::json(0.5), nlohmann::json("some"), nlohmann::json({1})}) {
@@ -129,28 +104,11 @@ TEST_P(Families, RefuseKeysThatNobodyKnows) {
   }
 }
 
-// Whatever stands under a key, the answer is a config or an error of ours that names the file.
 TEST_P(Families, SurviveAnyValueOfAnyKey) {
-  const std::vector<nlohmann::json> values{
-      nullptr, -1, 0, 1, 3, 1.5, std::int64_t{1} << 40, "", "x", true, {}, {1}, nlohmann::json::object({{"a", 1}})};
-  for (const auto& item : config.items()) {
-    const std::string& key = item.key();
-    nlohmann::json changed = config;
-    changed.erase(key);
-    const auto attempt = [&] {
-      try {
-        const DecoderConfig c = read(changed.dump());
-        EXPECT_GT(c.vocab * c.hidden * c.layers * c.heads * c.kv_heads * c.head_dim, 0u) << key << changed[key];
-      } catch (const Error& error) {
-        EXPECT_EQ(std::string_view(error.what()).substr(0, 11), "config.json") << error.what();
-      }
-    };
-    attempt();
-    for (const nlohmann::json& value : values) {
-      changed[key] = value;
-      attempt();
-    }
-  }
+  expect_configs_or_errors(config, {""}, [](const std::string& text) {
+    const DecoderConfig c = read(text);
+    EXPECT_GT(c.vocab * c.hidden * c.layers * c.heads * c.kv_heads * c.head_dim, 0u);
+  });
 }
 
 // What published checkpoints say beyond what transformers writes today.
@@ -213,13 +171,10 @@ TEST(Registry, DynamicRopeStretchesTheWholeContext) {
 }
 
 TEST_P(Families, SizesMustBeThere) {
-  for (const char* keys : {"vocab_size", "hidden_size n_embd d_model", "num_hidden_layers n_layer num_layers n_layers",
-                           "num_attention_heads n_head num_heads n_heads"}) {
-    nlohmann::json changed = config;
-    std::istringstream words(keys);
-    for (std::string key; words >> key;) changed.erase(key);
-    EXPECT_NE(message_of<ConfigError>([&] { read(changed.dump()); }).find("is missing"), std::string::npos) << keys;
-  }
+  expect_keys_are_needed(config,
+                         {"vocab_size", "hidden_size n_embd d_model", "num_hidden_layers n_layer num_layers n_layers",
+                          "num_attention_heads n_head num_heads n_heads"},
+                         read);
 }
 
 std::vector<std::string> single_file_fixtures() {

@@ -1,13 +1,11 @@
 #pragma once
 
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
 #include <span>
 #include <string>
 #include <string_view>
-#include <system_error>
 #include <vector>
 
 #include <weft/models/load_seq2seq.hpp>
@@ -23,15 +21,7 @@ inline std::filesystem::path seq2seq_fixture(std::string_view name) {
   return std::filesystem::path(WEFT_TESTS_DIR) / "fixtures" / "seq2seq" / name;
 }
 
-/// The names of all fixtures, sorted; none where the folder is missing.
-inline std::vector<std::string> seq2seq_fixture_names() {
-  std::vector<std::string> names;
-  std::error_code ignored;
-  for (const auto& entry : std::filesystem::directory_iterator(seq2seq_fixture(""), ignored))
-    names.push_back(entry.path().filename().string());
-  std::sort(names.begin(), names.end());
-  return names;
-}
+inline std::vector<std::string> seq2seq_fixture_names() { return directory_names(seq2seq_fixture("")); }
 
 /// Whether no half reads a tensor that is stored: the table for both, where both have their own.
 inline bool is_unread(const weft::SafetensorsFile& file, std::string_view name) {

@@ -4,12 +4,12 @@
 
 #include <array>
 #include <set>
-#include <sstream>
 #include <string>
 #include <vector>
 
 #include <weft/formats/json.hpp>
 
+#include "family_checks.hpp"
 #include "seq2seq_fixtures.hpp"
 
 namespace {
@@ -77,42 +77,19 @@ TEST_P(Seq2SeqFamilies, EveryStoredElementIsOneWeight) {
 // But for those that not all checkpoints have.
 TEST_P(Seq2SeqFamilies, AnyMissingTensorIsNamed) {
   const SafetensorsFile file(seq2seq_fixture(GetParam()) / "model.safetensors");
-  for (const WeightsEntry& entry : file.entries()) {
-    if (entry.name == "final_logits_bias" || entry.name == "lm_head.weight" || is_unread(file, entry.name)) continue;
-    const Seq2SeqCopy copy(GetParam());
-    copy.edit_tensors([&](DirectoryCopy::Tensors& tensors) {
-      std::erase_if(tensors, [&](const auto& tensor) { return tensor.first == entry.name; });
-    });
-    EXPECT_EQ(message_of<FormatError>([&] { copy.load(); }),
-              copy.path().string() + ": the tensor " + entry.name + " is missing");
-  }
+  expect_missing_tensors_are_named<Seq2SeqCopy>(GetParam(), [&](const std::string& name, const Seq2SeqCopy& copy) {
+    const bool optional = name == "final_logits_bias" || name == "lm_head.weight" || is_unread(file, name);
+    return optional ? std::string() : missing(name, copy);
+  });
 }
 
 TEST_P(Seq2SeqFamilies, AnyTensorOfAnotherShapeIsNamed) {
-  const Seq2SeqCopy copy(GetParam());
-  DirectoryCopy::Tensors kept;
-  copy.edit_tensors([&](DirectoryCopy::Tensors& tensors) { kept = tensors; });
   const SafetensorsFile file(seq2seq_fixture(GetParam()) / "model.safetensors");
-  for (std::size_t i = 0; i < kept.size(); ++i) {
-    if (is_unread(file, kept[i].first)) continue;
-    Shape shape{kept[i].second.extent(0) + 1};
-    for (std::size_t d = 1; d < kept[i].second.rank(); ++d) shape.push_back(kept[i].second.extent(d));
-    copy.edit_tensors([&](DirectoryCopy::Tensors& tensors) {
-      tensors = kept;
-      tensors[i].second = zeros(DType::f16, shape);
-    });
-    EXPECT_NE(message_of<ConfigError>([&] { copy.load(); }).find("tensor " + kept[i].first + " has shape "),
-              std::string::npos)
-        << kept[i].first;
-  }
+  expect_other_shapes_are_named<Seq2SeqCopy>(GetParam(),
+                                             [&](const std::string& name) { return is_unread(file, name); });
 }
 
-TEST_P(Seq2SeqFamilies, RefuseTensorsThatNobodyKnows) {
-  const Seq2SeqCopy copy(GetParam());
-  copy.edit_tensors(
-      [](DirectoryCopy::Tensors& tensors) { tensors.emplace_back("no.such.tensor", zeros(DType::f32, {2})); });
-  EXPECT_NE(message_of<FormatError>([&] { copy.load(); }).find("tensor no.such.tensor: a "), std::string::npos);
-}
+TEST_P(Seq2SeqFamilies, RefuseTensorsThatNobodyKnows) { expect_unknown_tensors_are_refused<Seq2SeqCopy>(GetParam()); }
 
 TEST_P(Seq2SeqFamilies, RefuseKeysAndValuesThatNobodyKnows) {
   const auto refused = [&](const char* key, const nlohmann::json& value) {
@@ -132,39 +109,19 @@ TEST_P(Seq2SeqFamilies, RefuseKeysAndValuesThatNobodyKnows) {
             std::string::npos);
 }
 
-// Whatever stands under a key, the answer is a config or an error of ours that names the file.
 TEST_P(Seq2SeqFamilies, SurviveAnyValueOfAnyKey) {
-  const std::vector<nlohmann::json> values{
-      nullptr, -1, 0, 1, 3, 1.5, std::int64_t{1} << 40, "", "x", true, {}, {1}, nlohmann::json::object({{"a", 1}})};
-  for (const auto& item : config.items()) {
-    const std::string& key = item.key();
-    nlohmann::json changed = config;
-    changed.erase(key);
-    const auto attempt = [&] {
-      try {
-        const Seq2SeqConfig c = read(changed.dump());
-        EXPECT_GT(c.encoder.vocab * c.encoder.hidden * c.encoder.layers * c.encoder.query() * c.encoder.context, 0u);
-        EXPECT_GT(c.decoder.vocab * c.decoder.hidden * c.decoder.layers * c.decoder.query() * c.decoder.context, 0u);
-      } catch (const Error& error) {
-        EXPECT_EQ(std::string_view(error.what()).substr(0, 11), "config.json") << error.what();
-      }
-    };
-    attempt();
-    for (const nlohmann::json& value : values) {
-      changed[key] = value;
-      attempt();
-    }
-  }
+  expect_configs_or_errors(config, {""}, [](const std::string& text) {
+    const Seq2SeqConfig c = read(text);
+    EXPECT_GT(c.encoder.vocab * c.encoder.hidden * c.encoder.layers * c.encoder.query() * c.encoder.context, 0u);
+    EXPECT_GT(c.decoder.vocab * c.decoder.hidden * c.decoder.layers * c.decoder.query() * c.decoder.context, 0u);
+  });
 }
 
 TEST_P(Seq2SeqFamilies, SizesMustBeThere) {
-  for (const char* keys : {"vocab_size", "d_model", "num_layers encoder_layers", "num_heads decoder_attention_heads",
-                           "d_ff decoder_ffn_dim", "d_kv max_position_embeddings"}) {
-    nlohmann::json changed = config;
-    std::istringstream words(keys);
-    for (std::string key; words >> key;) changed.erase(key);
-    EXPECT_NE(message_of<ConfigError>([&] { read(changed.dump()); }).find("is missing"), std::string::npos) << keys;
-  }
+  expect_keys_are_needed(config,
+                         {"vocab_size", "d_model", "num_layers encoder_layers", "num_heads decoder_attention_heads",
+                          "d_ff decoder_ffn_dim", "d_kv max_position_embeddings"},
+                         read);
 }
 
 // -- Families by their configs.

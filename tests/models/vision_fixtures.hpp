@@ -22,15 +22,6 @@ inline std::filesystem::path vision_fixture(std::string_view name) {
   return std::filesystem::path(WEFT_TESTS_DIR) / "fixtures" / "vision" / name;
 }
 
-/// The names of the directories in a folder of fixtures, sorted; none where the folder is missing.
-inline std::vector<std::string> directory_names(const std::filesystem::path& folder) {
-  std::vector<std::string> names;
-  std::error_code ignored;
-  for (const auto& entry : std::filesystem::directory_iterator(folder, ignored))
-    if (entry.is_directory()) names.push_back(entry.path().filename().string());
-  std::sort(names.begin(), names.end());
-  return names;
-}
 inline std::vector<std::string> vision_fixture_names() { return directory_names(vision_fixture("")); }
 /// Those whose reference has a tensor: pixel_values, input_ids.
 inline std::vector<std::string> vision_fixtures_with(std::string_view tensor) {

@@ -3,7 +3,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstddef>
+#include <span>
 #include <stop_token>
 #include <string>
 #include <vector>
@@ -223,6 +225,27 @@ TEST(VisionPass, AWrongInputLeavesThePassUsable) {
   const Tensor<float, 4> wrong({1, 3, 4, 4});
   EXPECT_THROW(pass.forward(wrong), ShapeError);
   EXPECT_EQ(pass.images(), 2u);
+}
+
+TEST(VisionPass, LayersMayRunElsewhere) {
+  VisionPass pass(load_vision(vision_fixture("clip-vision"), {.threads = 1}));
+  const VisionReference reference("clip-vision");
+  const TensorView<const float, 2> hidden = pass.forward(reference.pixels());
+  const std::vector<float> expected(hidden.data(), hidden.data() + hidden.size());
+  std::size_t sequences = 0;
+  pass.set_layers([&](std::span<const PackedSequence> all, const EncoderLayerParams& params, TensorView<float, 2> x,
+                      const std::stop_token&) {
+    sequences = all.size();
+    EXPECT_EQ(params.form, EncoderForm::pre_norm);
+    std::fill_n(x.data(), x.size(), 2.5f);
+  });
+  const TensorView<const float, 2> elsewhere = pass.forward(reference.pixels());
+  EXPECT_EQ(sequences, pass.images());
+  EXPECT_EQ(std::vector<float>(elsewhere.data(), elsewhere.data() + elsewhere.size()),
+            std::vector<float>(expected.size(), 2.5f));
+  pass.set_layers({});
+  const TensorView<const float, 2> again = pass.forward(reference.pixels());
+  EXPECT_TRUE(same_bits({again.data(), again.size()}, expected));
 }
 
 TEST(VisionPass, StopsWhenAskedTo) {

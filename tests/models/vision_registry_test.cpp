@@ -12,6 +12,7 @@
 
 #include <weft/formats/json.hpp>
 
+#include "family_checks.hpp"
 #include "vision_fixtures.hpp"
 
 namespace {
@@ -79,44 +80,17 @@ TEST_P(VisionFamilies, EveryStoredElementIsOneWeight) {
 
 // But for that by which ViT's pooler is known.
 TEST_P(VisionFamilies, AnyMissingTensorIsNamed) {
-  const SafetensorsFile file(vision_fixture(GetParam()) / "model.safetensors");
-  for (const WeightsEntry& entry : file.entries()) {
-    const VisionCopy copy(GetParam());
-    copy.edit_tensors([&](DirectoryCopy::Tensors& tensors) {
-      std::erase_if(tensors, [&](const auto& tensor) { return tensor.first == entry.name; });
-    });
-    const std::string message = message_of<FormatError>([&] { copy.load(); });
-    if (entry.name == "pooler.dense.weight") {
-      EXPECT_NE(message.find("tensor pooler.dense.bias: a "), std::string::npos) << message;
-    } else {
-      EXPECT_EQ(message, copy.path().string() + ": the tensor " + entry.name + " is missing");
-    }
-  }
+  expect_missing_tensors_are_named<VisionCopy>(GetParam(), [&](const std::string& name, const VisionCopy& copy) {
+    return name == "pooler.dense.weight"
+               ? copy.file("model.safetensors") + ": tensor pooler.dense.bias: a " +
+                     config["model_type"].get<std::string>() + " model with this config.json has no such tensor"
+               : missing(name, copy);
+  });
 }
 
-TEST_P(VisionFamilies, AnyTensorOfAnotherShapeIsNamed) {
-  const VisionCopy copy(GetParam());
-  DirectoryCopy::Tensors kept;
-  copy.edit_tensors([&](DirectoryCopy::Tensors& tensors) { kept = tensors; });
-  for (std::size_t i = 0; i < kept.size(); ++i) {
-    const AnyTensor& tensor = kept[i].second;
-    Shape shape{tensor.rank() == 0 ? 2 : tensor.extent(0) + 1};
-    for (std::size_t d = 1; d < tensor.rank(); ++d) shape.push_back(tensor.extent(d));
-    copy.edit_tensors([&](DirectoryCopy::Tensors& tensors) {
-      tensors = kept;
-      tensors[i].second = zeros(DType::f16, shape);
-    });
-    const std::string message = message_of<ConfigError>([&] { copy.load(); });
-    EXPECT_NE(message.find("tensor " + kept[i].first + " has shape "), std::string::npos) << message;
-  }
-}
+TEST_P(VisionFamilies, AnyTensorOfAnotherShapeIsNamed) { expect_other_shapes_are_named<VisionCopy>(GetParam()); }
 
-TEST_P(VisionFamilies, RefuseTensorsThatNobodyKnows) {
-  const VisionCopy copy(GetParam());
-  copy.edit_tensors(
-      [](DirectoryCopy::Tensors& tensors) { tensors.emplace_back("no.such.tensor", zeros(DType::f32, {2})); });
-  EXPECT_NE(message_of<FormatError>([&] { copy.load(); }).find("tensor no.such.tensor: a "), std::string::npos);
-}
+TEST_P(VisionFamilies, RefuseTensorsThatNobodyKnows) { expect_unknown_tensors_are_refused<VisionCopy>(GetParam()); }
 
 TEST_P(VisionFamilies, RefuseKeysAndValuesThatNobodyKnows) {
   nlohmann::json changed = config;
@@ -138,36 +112,16 @@ TEST_P(VisionFamilies, RefuseKeysAndValuesThatNobodyKnows) {
   }
 }
 
-// Whatever stands under a key, the answer is a config or an error of ours that names the file.
 TEST_P(VisionFamilies, SurviveAnyValueOfAnyKey) {
-  const std::vector<nlohmann::json> values{nullptr, -1,   0,  1,   3,      1.5,     std::int64_t{1} << 40,
-                                           "",      true, {}, {1}, {3, 5}, {-1, 2}, nlohmann::json::object({{"a", 1}})};
-  nlohmann::json changed = config;
-  const auto attempt = [&](const std::string& key) {
-    try {
-      const VisionConfig c = read(changed.dump());
-      EXPECT_TRUE(c.has_images() || c.has_text()) << key;
-      const bool images = c.has_images();
-      EXPECT_GT(images ? c.tokens() * c.image.hidden * c.image.head_dim * c.patch_size() : c.text.layers, 0u) << key;
-      EXPECT_GT(c.has_text() ? c.vocab * c.context * c.text.hidden * c.text.head_dim * c.projection : 1, 0u) << key;
-    } catch (const Error& error) {
-      EXPECT_EQ(std::string_view(error.what()).substr(0, 11), "config.json") << error.what();
-    }
+  const auto check = [](const std::string& text) {
+    const VisionConfig c = read(text);
+    EXPECT_TRUE(c.has_images() || c.has_text());
+    const bool images = c.has_images();
+    EXPECT_GT(images ? c.tokens() * c.image.hidden * c.image.head_dim * c.patch_size() : c.text.layers, 0u);
+    EXPECT_GT(c.has_text() ? c.vocab * c.context * c.text.hidden * c.text.head_dim * c.projection : 1, 0u);
   };
-  std::vector<nlohmann::json*> objects{&changed};
-  if (changed.contains("vision_config")) objects = {&changed["vision_config"], &changed["text_config"], &changed};
-  for (nlohmann::json* object : objects) {
-    const nlohmann::json kept = *object;
-    for (const auto& item : kept.items()) {
-      object->erase(item.key());
-      attempt(item.key());
-      for (const nlohmann::json& value : values) {
-        (*object)[item.key()] = value;
-        attempt(item.key());
-      }
-      *object = kept;
-    }
-  }
+  if (!config.contains("vision_config")) return expect_configs_or_errors(config, {""}, check);
+  expect_configs_or_errors(config, {"/vision_config", "/text_config", ""}, check);
 }
 
 INSTANTIATE_TEST_SUITE_P(Fixtures, VisionFamilies, testing::ValuesIn(vision_fixture_names()),

@@ -76,19 +76,22 @@ class ThreadPool final : public Executor {
     };
     FunctionRef<void(std::size_t)> job = grouped;
     job_.store(&job, std::memory_order_relaxed);
-    done_.store(0, std::memory_order_relaxed);
     const std::uint64_t epoch = (ticket_.load(std::memory_order_relaxed) >> 32) + 1;
-    const std::uint64_t first = (epoch << 32) | (std::uint64_t{tickets} << 16);
-    ticket_.store(first, std::memory_order_seq_cst);
-    if (sleepers_.load(std::memory_order_seq_cst) != 0) ticket_.notify_all();
+    // The first ticket is the caller's, who does not wait for the workers to see the others. A worker that goes to
+    // sleep in this moment may miss them, until the next run: the caller takes what nobody else does.
+    ticket_.store((epoch << 32) | (std::uint64_t{tickets} << 16) | 1, std::memory_order_release);
+    if (sleepers_.load(std::memory_order_relaxed) != 0) ticket_.notify_all();
 
-    drain();
-    for (int spin = 0; done_.load(std::memory_order_acquire) != tickets;) {
+    perform(job, 0);
+    const std::uint32_t by_caller = 1 + drain();
+    done_before_ += tickets - by_caller;
+    for (int spin = 0;;) {
+      const std::uint32_t done = done_.load(std::memory_order_acquire);
+      if (done == done_before_) break;
       if (++spin < spin_limit) {
         detail::spin_pause();
       } else {
-        const std::uint32_t seen = done_.load(std::memory_order_acquire);
-        if (seen != tickets) done_.wait(seen, std::memory_order_acquire);
+        done_.wait(done, std::memory_order_acquire);
       }
     }
     if (failure_) std::rethrow_exception(std::exchange(failure_, nullptr));
@@ -104,28 +107,36 @@ class ThreadPool final : public Executor {
   };
 
   // ticket_ holds (epoch, tickets, next): whoever moves `next` forward owns that task, and owning a task proves that
-  // the run it belongs to has not ended, so that the job read before is the one to call.
-  void drain() {
+  // the run it belongs to has not ended, so that the job read before is the one to call. The number of tasks done.
+  std::uint32_t drain() {
+    std::uint32_t count = 0;
     std::uint64_t ticket = ticket_.load(std::memory_order_acquire);
     while (next_of(ticket) < tickets_of(ticket)) {
       const FunctionRef<void(std::size_t)>* job = job_.load(std::memory_order_relaxed);
       if (!ticket_.compare_exchange_weak(ticket, ticket + 1, std::memory_order_acq_rel, std::memory_order_acquire))
         continue;
-      try {
-        (*job)(next_of(ticket));
-      } catch (...) {
-        const std::lock_guard<std::mutex> lock(failure_mutex_);
-        if (!failure_) failure_ = std::current_exception();
-      }
-      const std::uint32_t tickets = tickets_of(ticket);
-      if (done_.fetch_add(1, std::memory_order_acq_rel) + 1 == tickets) done_.notify_all();
+      perform(*job, next_of(ticket));
+      ++count;
       ticket = ticket_.load(std::memory_order_acquire);
+    }
+    return count;
+  }
+
+  void perform(const FunctionRef<void(std::size_t)>& job, std::uint32_t ticket) noexcept {
+    try {
+      job(ticket);
+    } catch (...) {
+      const std::lock_guard<std::mutex> lock(failure_mutex_);
+      if (!failure_) failure_ = std::current_exception();
     }
   }
 
   void work() {
     while (!stopping_.load(std::memory_order_acquire)) {
-      drain();
+      if (const std::uint32_t count = drain(); count != 0) {
+        done_.fetch_add(count, std::memory_order_acq_rel);
+        done_.notify_all();
+      }
       const std::uint64_t idle = ticket_.load(std::memory_order_acquire);
       if (next_of(idle) < tickets_of(idle)) continue;
       bool fresh = false;
@@ -154,12 +165,14 @@ class ThreadPool final : public Executor {
     return static_cast<std::uint32_t>(ticket) & 0xffffu;
   }
 
+  // What the caller of run() writes and workers read shares a line, so that one transfer starts a run.
   alignas(64) std::atomic<std::uint64_t> ticket_{0};
-  alignas(64) std::atomic<std::uint32_t> done_{0};
-  alignas(64) std::atomic<const FunctionRef<void(std::size_t)>*> job_{nullptr};
-  std::atomic<std::uint32_t> sleepers_{0};
+  std::atomic<const FunctionRef<void(std::size_t)>*> job_{nullptr};
+  alignas(64) std::atomic<std::uint32_t> done_{0};  // by workers, in all runs
+  alignas(64) std::atomic<std::uint32_t> sleepers_{0};
   std::atomic<bool> stopping_{false};
-  std::atomic<bool> busy_{false};
+  alignas(64) std::atomic<bool> busy_{false};
+  std::uint32_t done_before_ = 0;  // the value of done_ at the end of a run
   std::mutex failure_mutex_;
   std::exception_ptr failure_;
   std::vector<std::thread> workers_;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <cstddef>
 #include <utility>
@@ -65,6 +66,36 @@ void parallel_for(const cpu::Context& ctx, std::size_t items, Body&& body) {
   std::atomic<std::size_t> next{0};
   ctx.executor->run(slots, [&](std::size_t slot) {
     for (std::size_t item; (item = next.fetch_add(1, std::memory_order_relaxed)) < items;) body(item, slot);
+  });
+}
+
+/// As parallel_for, but a slot begins with a share of the items that is the same in every call of as many, so that what
+/// it reads again stays near it, and helps with the others' shares after that. Calls body(item, slot, next), `next`
+/// being the item of the share that follows, or `items`.
+template <class Body>
+void parallel_shares(const cpu::Context& ctx, std::size_t items, Body&& body) {
+  constexpr std::size_t most = 64;
+  struct alignas(64) Share {
+    std::atomic<std::size_t> next;
+    std::size_t end;
+  };
+  const std::size_t slots = items < ctx.concurrency() ? items : ctx.concurrency();
+  if (slots <= 1) {
+    for (std::size_t item = 0; item < items; ++item) body(item, std::size_t{0}, item + 1);
+    return;
+  }
+  const std::size_t count = slots < most ? slots : most;
+  std::array<Share, most> shares;
+  for (std::size_t i = 0; i < count; ++i) {
+    shares[i].next.store(items * i / count, std::memory_order_relaxed);
+    shares[i].end = items * (i + 1) / count;
+  }
+  ctx.executor->run(slots, [&](std::size_t slot) {
+    for (std::size_t i = 0; i < count; ++i) {
+      Share& share = shares[(slot + i) % count];
+      for (std::size_t item; (item = share.next.fetch_add(1, std::memory_order_relaxed)) < share.end;)
+        body(item, slot, item + 1 < share.end ? item + 1 : items);
+    }
   });
 }
 

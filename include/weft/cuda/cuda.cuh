@@ -1,7 +1,8 @@
 #pragma once
 
 // Every kernel that weft has for NVIDIA devices. A program that needs some of them alone includes their headers, one
-// that runs models <weft/cuda/models/device_session.cuh>: every header of cuda/ stands by itself.
+// that runs models <weft/cuda/models/device_session.cuh>, device_encoder_pass.cuh, device_seq2seq.cuh or
+// device_tower.cuh: every header of cuda/ stands by itself.
 #include <weft/cuda/core/device.cuh>
 #include <weft/cuda/core/device_buffer.cuh>
 #include <weft/cuda/core/device_tensor.cuh>

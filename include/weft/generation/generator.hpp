@@ -100,8 +100,8 @@ class Generator {
   /// Throws ConfigError for sampling parameters or session options that are out of range.
   explicit Generator(CausalLM model, const SamplingParams& sampling = {}, const SessionOptions& session = {},
                      LogitsChain processors = {});
-  /// Writes with a sequence of the caller's, as one on another device. Throws ConfigError for sampling parameters that
-  /// are out of range.
+  /// Writes with a sequence of the caller's, as one on another device. Throws ConfigError for a null pointer and for
+  /// sampling parameters that are out of range.
   explicit Generator(std::unique_ptr<TokenSequence> sequence, const SamplingParams& sampling = {},
                      LogitsChain processors = {});
   Generator(Generator&&) noexcept;
@@ -128,11 +128,16 @@ class Generator {
 
 struct Generation::State {
   State(std::unique_ptr<TokenSequence> own, const SamplingParams& params, LogitsChain processors)
-      : sequence(std::move(own)),
+      : sequence(present(std::move(own))),
         sampler(params, sequence->model().config().vocab, with_bans(sequence->model(), std::move(processors))) {
     history.reserve(sequence->context() + 1);
     tokens.reserve(sequence->context() + 1);
     if (sequence->model().has_tokenizer()) decoder.emplace(sequence->model().tokenizer());
+  }
+
+  static std::unique_ptr<TokenSequence> present(std::unique_ptr<TokenSequence> sequence) {
+    if (!sequence) raise<ConfigError>("Generator: the sequence is a null pointer");
+    return sequence;
   }
 
   /// The caller's processors and what the checkpoint bans.

@@ -27,9 +27,16 @@ class Seq2SeqGenerator {
   /// Throws ConfigError for sampling parameters or session options that are out of range.
   explicit Seq2SeqGenerator(Seq2Seq model, const SamplingParams& sampling = {}, const SessionOptions& session = {},
                             LogitsChain processors = {})
-      : encoder_(std::make_unique<SourceEncoder>(model, session.cache)),
-        state_(std::make_unique<Generation::State>(std::make_unique<Session>(model.decoder(), session), sampling,
+      : model_(std::move(model)),
+        encoder_(std::make_unique<SourceEncoder>(model_, session.cache)),
+        state_(std::make_unique<Generation::State>(std::make_unique<Session>(model_.decoder(), session), sampling,
                                                    std::move(processors))) {}
+  /// Writes with a sequence of the caller's that encodes sources itself, as one on another device. Throws ConfigError
+  /// for sampling parameters that are out of range.
+  Seq2SeqGenerator(Seq2Seq model, std::unique_ptr<TokenSequence> sequence, const SamplingParams& sampling = {},
+                   LogitsChain processors = {})
+      : model_(std::move(model)),
+        state_(std::make_unique<Generation::State>(std::move(sequence), sampling, std::move(processors))) {}
 
   /// Begins the answer to a source; what the previous call returned ends. Throws TokenizerError where the model has no
   /// tokenizer or cannot encode the source, ConfigError where neither options nor the checkpoint say what a text begins
@@ -43,19 +50,19 @@ class Seq2SeqGenerator {
   /// The same from token ids, taken as they are: with the end-of-sequence token that such models expect. Throws
   /// ShapeError for ids outside the vocabulary.
   Generation operator()(std::span<const TokenId> source, const GenerateOptions& options = {}) {
-    return (*this)(encoder_->encode(source, options.cancel), options);
+    const TokenId first = first_token(options);
+    if (encoder_) {
+      state_->sequence->attend_to(encoder_->encode(source, options.cancel));
+    } else {
+      state_->sequence->attend_to(source, options.cancel);
+    }
+    return begin(first, options);
   }
   /// The same from a source that a SourceEncoder of the model encoded.
   Generation operator()(EncodedSource source, const GenerateOptions& options = {}) {
-    const GenerationConfig& generation = model().generation_config();
-    const std::optional<TokenId> first = options.decoder_start      ? options.decoder_start
-                                         : generation.decoder_start ? generation.decoder_start
-                                                                    : generation.bos;
-    if (!first)
-      raise<ConfigError>(model().source(), ": nothing says which token a text begins with (decoder_start_token_id)");
+    const TokenId first = first_token(options);
     state_->sequence->attend_to(std::move(source));
-    state_->start(std::span(&*first, 1), options);
-    return Generation(*state_);
+    return begin(first, options);
   }
 
   /// The whole text at once.
@@ -65,10 +72,25 @@ class Seq2SeqGenerator {
     return result;
   }
 
-  const Seq2Seq& model() const noexcept { return encoder_->model(); }
+  const Seq2Seq& model() const noexcept { return model_; }
 
  private:
-  std::unique_ptr<SourceEncoder> encoder_;
+  TokenId first_token(const GenerateOptions& options) const {
+    const GenerationConfig& generation = model().generation_config();
+    const std::optional<TokenId> first = options.decoder_start      ? options.decoder_start
+                                         : generation.decoder_start ? generation.decoder_start
+                                                                    : generation.bos;
+    if (!first)
+      raise<ConfigError>(model().source(), ": nothing says which token a text begins with (decoder_start_token_id)");
+    return *first;
+  }
+  Generation begin(TokenId first, const GenerateOptions& options) {
+    state_->start(std::span(&first, 1), options);
+    return Generation(*state_);
+  }
+
+  Seq2Seq model_;
+  std::unique_ptr<SourceEncoder> encoder_;  // none where the sequence encodes
   std::unique_ptr<Generation::State> state_;
 };
 

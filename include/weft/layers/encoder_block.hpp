@@ -22,6 +22,26 @@ struct EncoderLayerWeights {
   NormWeights mlp_norm{};  // (hidden)
 };
 
+/// Calls f on every matrix (const AnyTensor&) and every vector (const Tensor<float, 1>&), empty ones too, but for norms
+/// of queries and keys.
+template <class F>
+void for_each_weight(const NormWeights& w, F&& f) {
+  f(w.gain), f(w.bias);
+}
+template <class F>
+void for_each_weight(const AttentionWeights& w, F&& f) {
+  f(w.q), f(w.k), f(w.v), f(w.o), f(w.q_bias), f(w.k_bias), f(w.v_bias), f(w.o_bias);
+}
+template <class F>
+void for_each_weight(const MlpWeights& w, F&& f) {
+  f(w.gate), f(w.up), f(w.down), f(w.gate_bias), f(w.up_bias), f(w.down_bias);
+}
+template <class F>
+void for_each_weight(const EncoderLayerWeights& w, F&& f) {
+  for_each_weight(w.attention, f), for_each_weight(w.mlp, f);
+  for_each_weight(w.attention_norm, f), for_each_weight(w.mlp_norm, f);
+}
+
 /// Where an encoder layer normalises; f stands for attention, then for the feed-forward layer.
 enum class EncoderForm : unsigned char {
   post_norm,  ///< x = norm(x + f(x)), as in BERT

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstddef>
 #include <optional>
+#include <span>
 #include <string_view>
 #include <vector>
 
@@ -102,6 +103,27 @@ struct DecoderConfig {
   float score_scale(std::size_t layer) const noexcept {
     const float scale = attention_scale != 0.f ? attention_scale : 1.f / std::sqrt(static_cast<float>(head_dim));
     return inverse_layer_scale ? scale / static_cast<float>(layer + 1) : scale;
+  }
+  NormParams norm_params() const noexcept { return {.eps = norm_eps, .kind = norm, .gain_offset = norm_gain_offset}; }
+  /// What a layer is computed with; slopes and biases as AttentionParams has them, where the computation has them.
+  DecoderLayerParams layer_params(std::size_t layer, std::span<const float> slopes,
+                                  std::span<const float> relative_biases) const noexcept {
+    return {.form = form,
+            .residual_scale = residual_scale,
+            .norm = norm_params(),
+            .activation = activation,
+            .attention = {.scores = {.scale = score_scale(layer),
+                                     .window = window_of(layer),
+                                     .soft_cap = attention_soft_cap,
+                                     .alibi_slopes = slopes,
+                                     .relative_bias = relative_biases},
+                          .norm = norm_params(),
+                          .clip = qkv_clip},
+            .moe = moe,
+            .cross = {.scale = score_scale(layer)},
+            .attention_name = modules.attention,
+            .cross_name = modules.cross,
+            .mlp_name = modules.mlp};
   }
   /// Of the widest feed-forward layer.
   std::size_t widest_intermediate() const noexcept {

@@ -104,8 +104,8 @@ class DecoderPass {
         if (c.cross_attention) sequences_[s].source = sequences[s].source->layer(i);
       }
       const RopeTable& rope = !c.rotates(i) ? no_rope_ : c.window_rope && c.window_of(i) != 0 ? window_rope_ : rope_;
-      transformer_block(model_.weights().layers[i], sequences_, rope, positions, layer_params(i), buffers, x, &tap_,
-                        name, ctx);
+      transformer_block(model_.weights().layers[i], sequences_, rope, positions,
+                        c.layer_params(i, c.alibi_slopes, relative_bias_), buffers, x, &tap_, name, ctx);
     }
     return x;
   }
@@ -118,7 +118,7 @@ class DecoderPass {
     const RowAdapters adapters{adapted, &adapter_scratch_};
     const LayerContext ctx = context_for(adapters);
     if (c.final_norm) {
-      norm(x, w.final_norm, x, norm_params(), ctx);
+      norm(x, w.final_norm, x, c.norm_params(), ctx);
       detail::tap_out(&tap_, x, c.modules.norm);
     }
     if (c.output_scale != 1.f) detail::scale_rows(x, c.output_scale, ctx);
@@ -161,31 +161,6 @@ class DecoderPass {
     return row;
   }
 
-  NormParams norm_params() const noexcept {
-    const DecoderConfig& c = model_.config();
-    return {.eps = c.norm_eps, .kind = c.norm, .gain_offset = c.norm_gain_offset};
-  }
-
-  DecoderLayerParams layer_params(std::size_t layer) const noexcept {
-    const DecoderConfig& c = model_.config();
-    return {.form = c.form,
-            .residual_scale = c.residual_scale,
-            .norm = norm_params(),
-            .activation = c.activation,
-            .attention = {.scores = {.scale = c.score_scale(layer),
-                                     .window = c.window_of(layer),
-                                     .soft_cap = c.attention_soft_cap,
-                                     .alibi_slopes = c.alibi_slopes,
-                                     .relative_bias = relative_bias_},
-                          .norm = norm_params(),
-                          .clip = c.qkv_clip},
-            .moe = c.moe,
-            .cross = {.scale = c.score_scale(layer)},
-            .attention_name = c.modules.attention,
-            .cross_name = c.modules.cross,
-            .mlp_name = c.modules.mlp};
-  }
-
   DecoderLayerBuffers layer_buffers(std::size_t count) {
     const auto rows = [&](Tensor<float, 2>& tensor) { return tensor.narrow(0, 0, count); };
     DecoderLayerBuffers buffers{.normed = rows(normed_),
@@ -214,7 +189,7 @@ class DecoderPass {
       embedding(std::span<const TokenId>(tokens_).first(count), w.positions, added, ctx);
       ctx.kernels->add(added.data(), count * c.hidden, x.data());
     }
-    if (!w.embedding_norm.gain.empty()) norm(x, w.embedding_norm, x, norm_params(), ctx);
+    if (!w.embedding_norm.gain.empty()) norm(x, w.embedding_norm, x, c.norm_params(), ctx);
     detail::tap_out(&tap_, x, c.modules.embedding);
     return x;
   }

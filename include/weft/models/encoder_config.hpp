@@ -3,6 +3,7 @@
 #include <array>
 #include <cmath>
 #include <cstddef>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -106,6 +107,21 @@ struct EncoderConfig {
   }
   float score_scale() const noexcept {
     return attention_scale != 0.f ? attention_scale : 1.f / std::sqrt(static_cast<float>(head_dim));
+  }
+  NormParams norm_params() const noexcept { return {.eps = norm_eps, .kind = norm}; }
+  /// Of the norm of the embedding.
+  NormParams embedding_norm_params() const noexcept {
+    return {.eps = bottleneck ? outer_norm_eps : norm_eps, .kind = norm};
+  }
+  /// What layers are computed with; biases as AttentionParams has them, where the computation has them.
+  EncoderLayerParams layer_params(std::span<const float> relative_biases) const noexcept {
+    return {.form = form,
+            .norm = norm_params(),
+            .activation = activation,
+            .scores = {.scale = score_scale(), .causal = false, .relative_bias = relative_biases},
+            .head_dim = head_dim,
+            .attention_name = modules.attention,
+            .mlp_name = modules.mlp};
   }
 
   bool operator==(const EncoderConfig&) const = default;

@@ -46,13 +46,26 @@ class EncoderPass {
   /// exceeds the model's positions, for ids outside the vocabulary and for types that are not as many or not in the
   /// table; Cancelled when `stop` is requested and std::bad_alloc, after which there is no last pass.
   TensorView<const float, 2> forward(std::span<const EncoderInput> inputs, const std::stop_token& stop = {}) {
-    for (std::size_t i = 0; i < inputs.size(); ++i) check(inputs[i], i);
+    check(inputs);
     try {
       return run(inputs, stop);
     } catch (...) {
       place({});
       throw;
     }
+  }
+
+  /// Throws ShapeError for inputs that forward() does not take.
+  void check(std::span<const EncoderInput> inputs) const {
+    for (std::size_t i = 0; i < inputs.size(); ++i) check(inputs[i], i);
+  }
+
+  /// Makes room for a pass that is computed elsewhere, as on a device: the last layer's output is to be written to what
+  /// is returned, (rows, hidden), and heads say what follows from it. Throws as forward() does.
+  TensorView<float, 2> receive(std::span<const EncoderInput> inputs) {
+    check(inputs);
+    place(inputs);
+    return x_.narrow(0, 0, rows_);
   }
 
   /// The last pass: where its sequences lie, and the last layer's output (rows, hidden).
@@ -179,7 +192,6 @@ class EncoderPass {
     inside(input.types, "token type", std::max<std::size_t>(c.token_types, 1));
   }
 
-  /// Makes room for rows of `width`.
   /// Rows, ids, types and positions of the sequences of a pass.
   void place(std::span<const EncoderInput> inputs) {
     const EncoderConfig& c = model_.config();
@@ -197,6 +209,10 @@ class EncoderPass {
     }
     rows_ = tokens_.size();
     detail::reserve_rows(x_, rows_, c.hidden);
+  }
+
+  void reserve_scratch() {
+    const EncoderConfig& c = model_.config();
     detail::reserve_rows(normed_, rows_, c.hidden);
     for (Tensor<float, 2>* tensor : {&q_, &k_, &v_, &attention_out_}) detail::reserve_rows(*tensor, rows_, c.query());
     detail::reserve_rows(up_, rows_, c.intermediate);
@@ -212,10 +228,11 @@ class EncoderPass {
   TensorView<float, 2> run(std::span<const EncoderInput> inputs, const std::stop_token& stop) {
     place(inputs);
     if (inputs.empty()) return x_.narrow(0, 0, 0);
+    reserve_scratch();
     const EncoderConfig& c = model_.config();
     const cpu::Context ctx = context_for_ops();
     const TensorView<float, 2> x = embed(ctx);
-    const EncoderLayerParams params = layer_params();
+    const EncoderLayerParams params = c.layer_params(relative_bias_);
     std::string name;
     for (std::size_t i = 0; i < c.layers; ++i) {
       if (stop.stop_requested()) raise<Cancelled>("forward: stopped before layer ", i);
@@ -228,17 +245,6 @@ class EncoderPass {
       detail::tap_out(&tap_, x, c.modules.norm);
     }
     return x;
-  }
-
-  EncoderLayerParams layer_params() const noexcept {
-    const EncoderConfig& c = model_.config();
-    return {.form = c.form,
-            .norm = {.eps = c.norm_eps, .kind = c.norm},
-            .activation = c.activation,
-            .scores = {.scale = c.score_scale(), .causal = false, .relative_bias = relative_bias_},
-            .head_dim = c.head_dim,
-            .attention_name = c.modules.attention,
-            .mlp_name = c.modules.mlp};
   }
 
   void run_layer(std::size_t layer, const EncoderLayerParams& params, TensorView<float, 2> x, std::string_view name,
@@ -284,8 +290,7 @@ class EncoderPass {
     };
     add(types_, w.token_types);
     add(positions_, w.positions);
-    const float eps = c.bottleneck ? c.outer_norm_eps : c.norm_eps;
-    if (!w.embedding_norm.gain.empty()) norm(sum, w.embedding_norm, sum, {.eps = eps, .kind = c.norm}, ctx);
+    if (!w.embedding_norm.gain.empty()) norm(sum, w.embedding_norm, sum, c.embedding_norm_params(), ctx);
     if (c.has_projection() && !c.projected_first) w.projection.forward(sum, x, ctx);
     detail::tap_out(&tap_, x, c.modules.embedding);
     return x;

@@ -49,37 +49,35 @@ struct EncoderWeights {
   }
 };
 
-/// Calls f on every matrix (const AnyTensor&) and every vector (const Tensor<float, 1>&), empty ones too; the decoder
-/// of masked words, which is the embedding, is left out.
+/// Calls f on every matrix (const AnyTensor&) and every vector (const Tensor<float, 1>&) that hidden states are made
+/// with, empty ones too.
 template <class F>
-void for_each_weight(const EncoderWeights& weights, F&& f) {
-  const auto norm = [&](const NormWeights& w) { f(w.gain), f(w.bias); };
-  const auto head = [&](const LinearHead& w) { f(w.weight), f(w.bias); };
-  const auto attention = [&](const AttentionWeights& w) {
-    f(w.q), f(w.k), f(w.v), f(w.o), f(w.q_bias), f(w.k_bias), f(w.v_bias), f(w.o_bias);
-  };
-  const auto mlp = [&](const MlpWeights& w) {
-    f(w.gate), f(w.up), f(w.down), f(w.gate_bias), f(w.up_bias), f(w.down_bias);
-  };
-  const auto layer = [&](const EncoderLayerWeights& w) {
-    attention(w.attention), mlp(w.mlp), norm(w.attention_norm), norm(w.mlp_norm);
-  };
-  const auto bottleneck = [&](const BottleneckWeights& w) { f(w.weight), f(w.bias), norm(w.norm); };
+void for_each_hidden_weight(const EncoderWeights& weights, F&& f) {
+  const auto bottleneck = [&](const BottleneckWeights& w) { f(w.weight), f(w.bias), for_each_weight(w.norm, f); };
+  const auto normed_mlp = [&](const NormedMlpWeights& w) { for_each_weight(w.mlp, f), for_each_weight(w.norm, f); };
   f(weights.embedding), f(weights.positions), f(weights.token_types), f(weights.relative_bias);
-  norm(weights.embedding_norm), norm(weights.final_norm);
-  for (const EncoderLayerWeights& w : weights.layers) layer(w);
+  for_each_weight(weights.embedding_norm, f), for_each_weight(weights.final_norm, f);
+  for (const EncoderLayerWeights& w : weights.layers) for_each_weight(w, f);
   for (const EncoderGroupWeights& group : weights.groups)
-    for (const EncoderLayerWeights& w : group.layers) layer(w);
+    for (const EncoderLayerWeights& w : group.layers) for_each_weight(w, f);
   for (const BottleneckLayerWeights& w : weights.bottleneck_layers) {
     bottleneck(w.input), bottleneck(w.query_key), bottleneck(w.output);
-    attention(w.attention), norm(w.attention_norm), mlp(w.last.mlp), norm(w.last.norm);
-    for (const NormedMlpWeights& part : w.feed_forward) mlp(part.mlp), norm(part.norm);
+    for_each_weight(w.attention, f), for_each_weight(w.attention_norm, f), normed_mlp(w.last);
+    for (const NormedMlpWeights& part : w.feed_forward) normed_mlp(part);
   }
-  norm(weights.masked_word.norm), f(weights.masked_word.bias), f(weights.masked_word.rest);
+  f(weights.projection.weight), f(weights.projection.bias);
+}
+
+/// The same and those of the heads; the decoder of masked words, which is the embedding, is left out.
+template <class F>
+void for_each_weight(const EncoderWeights& weights, F&& f) {
+  const auto head = [&](const LinearHead& w) { f(w.weight), f(w.bias); };
+  for_each_hidden_weight(weights, f);
+  for_each_weight(weights.masked_word.norm, f), f(weights.masked_word.bias), f(weights.masked_word.rest);
   for (const LinearHead* w :
-       {&weights.projection, &weights.pooler, &weights.masked_word.dense, &weights.next_sentence,
-        &weights.sequence_classes.dense, &weights.sequence_classes.output, &weights.token_classes, &weights.answer_ends,
-        &weights.replaced_word.dense, &weights.replaced_word.output, &weights.sentence.linear})
+       {&weights.pooler, &weights.masked_word.dense, &weights.next_sentence, &weights.sequence_classes.dense,
+        &weights.sequence_classes.output, &weights.token_classes, &weights.answer_ends, &weights.replaced_word.dense,
+        &weights.replaced_word.output, &weights.sentence.linear})
     head(*w);
 }
 

@@ -30,7 +30,8 @@ CausalLM unmerge(const CausalLM& model, const Adapter& adapter, float scale = 1.
 ///
 /// Throws FormatError for files that are missing or malformed and for tensors that are missing, or that checkpoint or
 /// adapter_config.json do not know, ConfigError for shapes that do not fit and for a scale that is not finite, and
-/// UnsupportedError as load_adapter() does, and for a bias of a layer that has none.
+/// UnsupportedError as load_adapter() does, for a bias of a layer that has none, and for a decoder's embedding that is
+/// its output head too, of which an adapter changes the one and not the other.
 Checkpoint merge(const Checkpoint& checkpoint, const std::filesystem::path& adapter, float scale = 1.f);
 
 }  // namespace weft::inline v0

@@ -4,6 +4,8 @@
 #include <cstddef>
 #include <filesystem>
 #include <memory>
+#include <string>
+#include <string_view>
 #include <utility>
 
 #include <weft/core/error.hpp>
@@ -11,8 +13,11 @@
 #include <weft/models/adapted_weights.hpp>
 #include <weft/models/adapter.hpp>
 #include <weft/models/adapter_config.hpp>
+#include <weft/models/config_reader.hpp>
 #include <weft/models/merged_matrix.hpp>
 #include <weft/models/peft_tensors.hpp>
+#include <weft/models/registry.hpp>
+#include <weft/models/stored_names.hpp>
 
 namespace weft::inline v0 {
 
@@ -36,6 +41,21 @@ inline void check_merge(const char* what, const CausalLM& model, const Adapter& 
 
 inline cpu::Context context_of(const CausalLM& model) {
   return {.kernels = &model.kernels(), .executor = &model.executor()};
+}
+
+/// An adapter changes the embedding of a decoder and not the output head that is the same tensor.
+inline void check_tied_head(const Checkpoint& checkpoint, const WeightsFile& merged) {
+  const std::string_view type = checkpoint.config().get_or("model_type", "");
+  std::string known;
+  const auto* architecture = find_in<DecoderArchitecture>(decoder_architectures, type, known);
+  if (!architecture) return;
+  ConfigReader reader(checkpoint.config());
+  const DecoderConfig config = architecture->read_config(reader);
+  const StoredNames names(checkpoint, *architecture);
+  for (const DecoderRow& row : architecture->tensors)
+    if (row.present == arch::has::tied_output && config.tied_embeddings && merged.contains(names.name_of(row, {0, 0})))
+      raise<UnsupportedError>(merged.path(), ": cannot be merged into ", names.name_of(row, {0, 0}), " of ",
+                              checkpoint.location(), ", which is the output head too; load_adapter() keeps them apart");
 }
 
 }  // namespace detail
@@ -71,8 +91,10 @@ WEFT_INLINE CausalLM unmerge(const CausalLM& model, const Adapter& adapter, floa
 WEFT_INLINE Checkpoint merge(const Checkpoint& checkpoint, const std::filesystem::path& adapter, float scale) {
   if (!std::isfinite(scale)) raise<ConfigError>("merge: the scale of ", adapter.string(), " is not a number");
   LoraConfig config(parse_json_file((adapter / "adapter_config.json").string()));
-  return checkpoint.with(std::make_shared<const detail::AdaptedWeights>(checkpoint, std::move(config),
-                                                                        detail::open_peft_weights(adapter), scale));
+  auto merged = std::make_shared<const detail::AdaptedWeights>(checkpoint, std::move(config),
+                                                               detail::open_peft_weights(adapter), scale);
+  detail::check_tied_head(checkpoint, *merged);
+  return checkpoint.with(std::move(merged));
 }
 
 }  // namespace weft::inline v0

@@ -31,10 +31,12 @@ struct MemoryPlan {
 };
 
 /// What loading a decoder and making a session of it would take, from the headers of its files: no weight is read, none
-/// of this memory is allocated. Tensors that a file does not hold in place (not aligned for their type, PyTorch views,
-/// model-parallel parts) are copied when they are loaded though they count as in place; what products and attention
-/// borrow while they run, which depends on the instruction set and the threads, comes on top. Throws what
-/// load_causal_lm() and Session throw for configurations, options, and tensors that are missing or too many.
+/// of this memory is allocated. The total is resident when the context is full and all that is in place was used; until
+/// then pages of the cache, of scratch and of rows of the embedding that no token needed are missing from it. Tensors
+/// that a file does not hold in place (not aligned for their type, PyTorch views, model-parallel parts) are copied when
+/// they are loaded though they count as in place; what products and attention borrow while they run, which depends on
+/// the instruction set and the threads, comes on top. Throws what load_causal_lm() and Session throw for
+/// configurations, options, and tensors that are missing or too many.
 MemoryPlan plan(const Checkpoint& checkpoint, const LoadOptions& options = {}, const SessionOptions& session = {},
                 std::span<const DecoderArchitecture* const> architectures = {});
 MemoryPlan plan(const std::filesystem::path& path, const LoadOptions& options = {}, const SessionOptions& session = {},

@@ -64,6 +64,7 @@ class Session final : public TokenSequence {
   std::size_t context() const noexcept override { return context_; }
   const KvCache& cache() const noexcept { return cache_; }
 
+  using TokenSequence::attend_to;
   /// Forgets all tokens and begins a sequence that reads a source, in a model that has cross-attention. Throws
   /// ConfigError for a model that has none and for a source of a model of other sizes.
   void attend_to(EncodedSource source) override {

@@ -32,6 +32,8 @@ class TextPass {
   const VisionModel& model() const noexcept { return model_; }
   /// Called with the intermediates of every later pass; an empty tap ends that.
   void set_tap(Tap tap) { tap_ = std::move(tap); }
+  /// What runs the layers in every later pass; none: the CPU.
+  void set_layers(TowerLayers layers) { tower_.set_layers(std::move(layers)); }
 
   /// Runs all layers. The tokens of every text after the final norm, (rows, hidden), the texts one after the other;
   /// valid until the next pass. Throws ShapeError for a text that is empty or exceeds the context and for ids outside

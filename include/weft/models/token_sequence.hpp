@@ -28,6 +28,10 @@ class TokenSequence {
   virtual void set_adapters(AdapterSet) { raise<UnsupportedError>("set_adapters: there are none here"); }
   /// Throws UnsupportedError where it reads no source.
   virtual void attend_to(EncodedSource) { raise<UnsupportedError>("attend_to: no source is read here"); }
+  /// The same with a source that it encodes itself. Throws UnsupportedError where it does not.
+  virtual void attend_to(std::span<const TokenId>, const std::stop_token&) {
+    raise<UnsupportedError>("attend_to: no source is encoded here");
+  }
 };
 
 }  // namespace weft::inline v0

@@ -1,10 +1,12 @@
 #pragma once
 
 #include <cstddef>
+#include <functional>
 #include <span>
 #include <stop_token>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include <weft/core/tensor.hpp>
 #include <weft/layers/encoder_block.hpp>
@@ -13,6 +15,11 @@
 #include <weft/ops/rows.hpp>
 
 namespace weft::inline v0 {
+
+/// Runs the layers of a tower elsewhere, as on a device: x (rows, hidden), in place, of sequences that lie one after
+/// the other. Taps see none of it.
+using TowerLayers = std::function<void(std::span<const PackedSequence> sequences, const EncoderLayerParams& params,
+                                       TensorView<float, 2> x, const std::stop_token& stop)>;
 
 /// Runs the layers of a tower. Its memory grows to the largest pass and is kept.
 class Tower {
@@ -32,6 +39,8 @@ class Tower {
   TensorView<float, 2> hidden() { return x_.narrow(0, 0, rows_); }
   TensorView<const float, 2> hidden() const { return x_.narrow(0, 0, rows_); }
   void clear() noexcept { rows_ = 0; }
+  /// What runs the layers in every later pass; none: the CPU.
+  void set_layers(TowerLayers layers) { layers_ = std::move(layers); }
 
   /// All layers, on the tokens in place. Throws Cancelled when `stop` is requested.
   void run(const TowerConfig& config, const TowerWeights& weights, std::span<const PackedSequence> sequences,
@@ -44,6 +53,7 @@ class Tower {
                                     .head_dim = config.head_dim,
                                     .attention_name = config.modules.attention,
                                     .mlp_name = config.modules.mlp};
+    if (layers_) return layers_(sequences, params, hidden(), stop);
     const auto rows = [&](Tensor<float, 2>& tensor) { return tensor.narrow(0, 0, rows_); };
     const EncoderLayerBuffers buffers{
         .normed = rows(normed_),
@@ -61,6 +71,7 @@ class Tower {
 
  private:
   std::size_t rows_ = 0;
+  TowerLayers layers_;
   Tensor<float, 2> x_, normed_, q_, k_, v_, attention_out_, up_;  // at least (rows, width) each
 };
 

@@ -49,6 +49,8 @@ class VisionPass {
   const VisionModel& model() const noexcept { return model_; }
   /// Called with the intermediates of every later pass; an empty tap ends that.
   void set_tap(Tap tap) { tap_ = std::move(tap); }
+  /// What runs the layers in every later pass; none: the CPU.
+  void set_layers(TowerLayers layers) { tower_.set_layers(std::move(layers)); }
 
   /// Runs all layers on what the image processor made. pixels: (images, channels, height, width) as the config says, or
   /// of any height and width where positions are interpolated; what is left beside the last patch is not seen.

@@ -54,21 +54,16 @@ struct VisionWeights {
 /// Calls f on every matrix (const AnyTensor&) and every vector (const Tensor<float, 1>&), empty ones too.
 template <class F>
 void for_each_weight(const VisionWeights& weights, F&& f) {
-  const auto norm = [&](const NormWeights& w) { f(w.gain), f(w.bias); };
   const auto head = [&](const LinearHead& w) { f(w.weight), f(w.bias); };
-  const auto attention = [&](const AttentionWeights& w) {
-    f(w.q), f(w.k), f(w.v), f(w.o), f(w.q_bias), f(w.k_bias), f(w.v_bias), f(w.o_bias);
-  };
-  const auto mlp = [&](const MlpWeights& w) { f(w.up), f(w.down), f(w.up_bias), f(w.down_bias); };
   for (const TowerWeights* tower : {&weights.image, &weights.text}) {
-    f(tower->positions), norm(tower->input_norm), norm(tower->norm);
-    for (const EncoderLayerWeights& layer : tower->layers)
-      attention(layer.attention), mlp(layer.mlp), norm(layer.attention_norm), norm(layer.mlp_norm);
+    f(tower->positions), for_each_weight(tower->input_norm, f), for_each_weight(tower->norm, f);
+    for (const EncoderLayerWeights& layer : tower->layers) for_each_weight(layer, f);
   }
   f(weights.class_token), f(weights.distillation_token), f(weights.words);
   f(weights.logit_scale), f(weights.logit_bias);
   const AttentionPoolWeights& pooler = weights.attention_pooler;
-  f(pooler.probe), attention(pooler.attention), norm(pooler.norm), mlp(pooler.mlp);
+  f(pooler.probe), for_each_weight(pooler.attention, f), for_each_weight(pooler.norm, f),
+      for_each_weight(pooler.mlp, f);
   for (const LinearHead* w : {&weights.patches, &weights.pooler, &weights.classifier, &weights.distillation_classifier,
                               &weights.image_projection, &weights.text_projection})
     head(*w);

@@ -164,6 +164,16 @@ class AttentionPlan {
   std::size_t last_ = 0;
 };
 
+/// Asks for the first keys and values of a task that comes next.
+template <class K>
+void ask_for(const AttentionSequence<K>& s, const cpu::AttentionTask& task) noexcept {
+  const std::size_t bytes = s.k.extent(2) * sizeof(CacheElement<K>);
+  const std::size_t end = std::min(task.key_end, task.key_begin + cpu::attention_block);
+  for (std::size_t key = task.key_begin; key < end; ++key)
+    for (const auto* row : {&s.k(key, task.kv_head, 0), &s.v(key, task.kv_head, 0)})
+      for (std::size_t i = 0; i < bytes; i += 64) __builtin_prefetch(reinterpret_cast<const std::byte*>(row) + i);
+}
+
 /// Tiles of all sequences, one after the other.
 template <class K>
 void attend_tiles(std::span<const AttentionSequence<K>> sequences, std::size_t tiles, const cpu::Context& ctx) {
@@ -172,17 +182,19 @@ void attend_tiles(std::span<const AttentionSequence<K>> sequences, std::size_t t
   const std::size_t slot_floats = state_floats + cpu::attention_scratch(head_dim);
   const Scratch scratch(ctx, ctx.concurrency() * slot_floats * sizeof(float));
   const auto kernel = attention_kernel<K>(ctx);
-  parallel_for(ctx, tiles, [&](std::size_t item, std::size_t slot) {
+  parallel_shares(ctx, tiles, [&](std::size_t item, std::size_t slot, std::size_t next) {
     for (const AttentionSequence<K>& sequence : sequences) {
       const cpu::AttentionArgs args = attention_args(sequence);
       const AttentionPlan plan(args, sequence.q.extent(0), sequence.k.extent(1));
       if (item < plan.tiles()) {
+        if (next < plan.tiles()) ask_for(sequence, plan.tile(next));
         float* state = scratch.as<float>() + slot * slot_floats;
         const cpu::AttentionTask task = plan.tile(item);
         kernel(args, task, state, state + state_floats);
         return ctx.kernels->attention.finish(args, task, state);
       }
       item -= plan.tiles();
+      next -= plan.tiles();
     }
   });
 }
@@ -230,7 +242,7 @@ void attention(std::span<const AttentionSequence<K>> sequences, const cpu::Conte
   }
   if (tiles == 0 || sequences[0].q.extent(2) == 0) return;
   // Too little work for a second thread.
-  if (multiplications < 32768) {
+  if (multiplications < 16384) {
     cpu::Context alone = ctx;
     alone.executor = nullptr;
     return detail::attend_tiles(sequences, tiles, alone);

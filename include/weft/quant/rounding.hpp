@@ -14,7 +14,7 @@ inline int nearest(float x) noexcept {
 
 /// To the nearest whole number of an int8, ties away from zero; 0 for NaN and beyond.
 inline int nearest_int8(float x) noexcept {
-  return std::fabs(x) < 127.5f ? static_cast<int>(x < 0.f ? x - 0.5f : x + 0.5f) : 0;
+  return std::fabs(x) < 127.5f ? static_cast<int>(x + std::copysign(0.5f, x)) : 0;
 }
 
 constexpr int clamped(int value, int low, int high) noexcept { return value < low ? low : value > high ? high : value; }

@@ -101,9 +101,14 @@ bool may_include(const std::string& from, const std::string& to) {
   const std::string a = folder_of(from);
   const std::string b = folder_of(to);
   if (a == "cuda") {
-    // Its models see what those of the CPU do; its kernels see no models.
-    if (from.starts_with("cuda/models/")) return b == "cuda" || b == "models" || may_include("models/", to);
-    if (b == "cuda") return !to.starts_with("cuda/models/");
+    // Its models and layers see what those of the CPU do; layers see no models, kernels neither.
+    const bool models = from.starts_with("cuda/models/");
+    const bool layers = models || from.starts_with("cuda/layers/");
+    if (to.starts_with("cuda/models/")) return models;
+    if (to.starts_with("cuda/layers/")) return layers;
+    if (b == "cuda") return true;
+    if (models && (b == "models" || may_include("models/", to))) return true;
+    if (layers && (b == "layers" || may_include("layers/", to))) return true;
     return b == "core" || b == "quant" || b == "ops" || b == "sampling";
   }
   if (b == "cuda") return false;

@@ -66,6 +66,22 @@ class DeviceSession final : public TokenSequence {
   std::size_t position() const noexcept override { return position_; }
   std::size_t context() const noexcept override { return context_; }
 
+  using TokenSequence::attend_to;
+  /// Forgets all tokens and begins a sequence that reads a source, in a model that has cross-attention. Throws
+  /// ConfigError for a model that has none and for a source of a model of other sizes.
+  void attend_to(DeviceEncodedSource<T> source) {
+    const DecoderConfig& c = model().config();
+    if (!c.cross_attention) raise<ConfigError>("attend_to: a ", model().model_type(), " model reads no source");
+    if (!source || source->layers() != c.layers || source->layer(0).k.extent(1) != c.kv_heads ||
+        source->layer(0).k.extent(2) != c.head_dim)
+      raise<ConfigError>("attend_to: the source is none, or one of another model");
+    stream_.synchronize();  // the source before may go now
+    step_ = {};             // these read it
+    drawing_step_ = {};
+    source_ = std::move(source);
+    position_ = 0;
+  }
+
   /// Forgets all tokens from `length` on. Throws ShapeError where there are fewer.
   void truncate(std::size_t length) override {
     if (length > position_) raise<ShapeError>("truncate: ", length, " tokens of ", position_);
@@ -129,6 +145,8 @@ class DeviceSession final : public TokenSequence {
   }
 
   void check_tokens(std::span<const TokenId> tokens) const {
+    if (model().config().cross_attention && !source_)
+      raise<ConfigError>("forward: a ", model().model_type(), " model reads a source, and there is none");
     if (tokens.empty()) raise<ShapeError>("forward: there are no tokens");
     if (tokens.size() > context_ - position_)
       raise<ShapeError>("forward: ", tokens.size(), " tokens after ", position_, " exceed the context of ", context_);
@@ -178,8 +196,8 @@ class DeviceSession final : public TokenSequence {
     const std::int32_t values[3] = {token, position, position + 1};
     upload(values, input);
     const auto launch_all = [&] {
-      const TensorView<T, 2> x =
-          pass_.layers({.ids = input, .positions = input + 1, .keys = input + 2, .count = 1, .position = 0}, cache_);
+      const TensorView<T, 2> x = pass_.layers(
+          {.ids = input, .positions = input + 1, .keys = input + 2, .count = 1, .position = 0}, cache_, source_.get());
       pass_.head(x, device_logits_.view());
       then();
     };
@@ -209,7 +227,8 @@ class DeviceSession final : public TokenSequence {
       std::int32_t* const seen = inputs_.template as<std::int32_t>() + 2;
       upload({&keys, 1}, seen);
       const TensorView<T, 2> x = pass_.layers(
-          {.ids = ids, .positions = ids + chunk_, .keys = seen, .count = part.size(), .position = position_}, cache_);
+          {.ids = ids, .positions = ids + chunk_, .keys = seen, .count = part.size(), .position = position_}, cache_,
+          source_.get());
       after(x, begin + part.size() == tokens.size());
       position_ += part.size();
     }
@@ -220,6 +239,7 @@ class DeviceSession final : public TokenSequence {
   std::size_t position_ = 0;
   Stream stream_;
   DeviceCache<T> cache_;
+  DeviceEncodedSource<T> source_;
   DeviceBuffer inputs_;
   DeviceTensor<float, 2> device_logits_;  // (1, vocab)
   Tensor<float, 2> logits_;               // (1, vocab)

@@ -55,6 +55,14 @@ struct MulElements {
   }
 };
 
+struct ScaleElement {
+  float factor;
+  template <Storage T>
+  __device__ __forceinline__ T operator()(T x) const {
+    return from_float<T>(to_float(x) * factor);
+  }
+};
+
 struct ChooseElement {
   template <class T>
   __device__ __forceinline__ T operator()(bool chosen, T yes, T no) const {
@@ -107,6 +115,13 @@ void mul(const A& a, const B& b, Y&& y, cudaStream_t stream = {}) {
   static_assert(std::same_as<device_value_t<A>, device_value_t<B>>, "mul: both operands have the same element type");
   static_assert(!std::same_as<device_value_t<A>, bool>, "mul: bool has no arithmetic");
   detail::transform("mul", detail::MulElements{}, device_view(y), stream, device_view(a), device_view(b));
+}
+
+/// y = factor * x, of floating point.
+template <DeviceTensorLike X, DeviceTensorLike Y>
+void scale(const X& x, float factor, Y&& y, cudaStream_t stream = {}) {
+  static_assert(std::same_as<device_value_t<X>, device_value_t<Y>>, "scale: x and y have the same element type");
+  detail::transform("scale", detail::ScaleElement{factor}, device_view(y), stream, device_view(x));
 }
 
 /// y = condition ? a : b.

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include <weft/cuda/core/device_buffer.cuh>
-#include <weft/cuda/models/device_matrix.cuh>
+#include <weft/cuda/layers/device_matrix.cuh>
 
 namespace weft::inline v0::cuda {
 

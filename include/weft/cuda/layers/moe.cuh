@@ -3,9 +3,11 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <vector>
 
-#include <weft/cuda/core/launch.cuh>
-#include <weft/cuda/core/storage.cuh>
+#include <weft/cuda/layers/device_experts.cuh>
+#include <weft/cuda/layers/mlp.cuh>
+#include <weft/cuda/ops/elementwise.cuh>
 #include <weft/cuda/ops/rows.cuh>
 #include <weft/layers/moe.hpp>
 
@@ -19,6 +21,17 @@ struct ExpertList {
 };
 
 namespace detail {
+
+/// What an expert adds to a sum.
+struct AddWeighted {
+  template <Storage T>
+  __device__ __forceinline__ float operator()(float sum, T x, float weight) const {
+    return sum + weight * to_float(x);
+  }
+};
+struct SigmoidElement {
+  __device__ __forceinline__ float operator()(float x) const { return 1.f / (1.f + expf(-x)); }
+};
 
 /// A warp for each token.
 template <Storage T>
@@ -92,6 +105,82 @@ void add_experts(const T* x, const float* weights, std::size_t slots, float* sum
                  cudaStream_t stream = {}) {
   detail::launch("add_experts", detail::flat_launch(n, stream), detail::add_experts_kernel<T>, x, weights,
                  static_cast<int>(slots), sums, n);
+}
+
+/// MoeWeights.
+template <HalfStorage T>
+struct DeviceMoeWeights {
+  DeviceMatrix<T> router;
+  std::vector<DeviceMlpWeights<T>> experts;
+  DeviceMlpWeights<T> shared;
+  DeviceMatrix<T> shared_gate;
+  DeviceExpertMatrix<T> gates, ups, downs;  // all or none: the experts' matrices, which have no biases then
+};
+
+/// Scratch of a mixture of experts for `tokens` tokens.
+template <HalfStorage T>
+struct DeviceMoeBuffers {
+  TensorView<float, 2> router;       // (tokens, experts)
+  TensorView<float, 2> chosen;       // (tokens, experts)
+  TensorView<float, 2> shared_gate;  // (tokens, 1)
+  TensorView<float, 2> sum;          // (tokens, hidden)
+  TensorView<T, 2> out;              // (tokens, hidden), of one token with room for all experts that it chose
+  ExpertList listed;                 ///< of one token
+};
+
+namespace detail {
+
+/// sum (1, hidden) = what the experts that one token, x, chose add up to.
+template <HalfStorage T>
+void add_listed_experts(const DeviceMoeWeights<T>& w, Activation kind, const MoeParams& params, TensorView<T, 2> x,
+                        const DeviceMoeBuffers<T>& buffers, const DeviceMlpBuffers<T>& mlp_buffers,
+                        cudaStream_t stream) {
+  const std::size_t slots = std::min(params.experts_per_token, w.experts.size());
+  const TensorView<T, 2> up(mlp_buffers.up, {slots, w.ups.rows()});
+  const TensorView<T, 2> gate(mlp_buffers.gate, {slots, w.ups.rows()});
+  const ExpertList& list = buffers.listed;
+  multiply_chosen<T, 2>(x, {&w.gates, &w.ups}, list.experts, slots, {gate.data(), up.data()}, stream);
+  gated_activation(kind, gate.data(), up.data(), up.data(), up.size(), stream);
+  multiply_chosen<T, 1>(up, {&w.downs}, list.experts, slots, {buffers.out.data()}, stream);
+  add_experts(buffers.out.data(), list.weights, slots, buffers.sum.data(), buffers.sum.size(), stream);
+}
+
+}  // namespace detail
+
+/// What weft::moe computes. x, y: (tokens, hidden), of device memory; y may be x. Of several tokens every
+/// expert computes all, of which those that did not choose it count for nothing: what is launched does not depend on
+/// their choice. Throws ShapeError, CudaError.
+template <HalfStorage T>
+void moe(const DeviceMoeWeights<T>& w, Activation kind, const MoeParams& params, TensorView<T, 2> x,
+         const DeviceMoeBuffers<T>& buffers, const DeviceMlpBuffers<T>& mlp_buffers, TensorView<T, 2> y,
+         const DeviceLayerContext& ctx) {
+  const std::size_t experts = w.experts.size();
+  const TensorView<float, 2> sum = buffers.sum;
+  w.router.multiply(ctx.products, x, nullptr, buffers.router, ctx.stream);
+  const bool listed = x.extent(0) == 1 && w.gates;
+  choose_experts(buffers.router.data(), buffers.chosen.data(), x.extent(0), experts, params, ctx.stream,
+                 listed ? buffers.listed : ExpertList{});
+  const auto add_expert = [&](const DeviceMlpWeights<T>& expert, TensorView<float, 2> weight) {
+    mlp(expert, kind, x, mlp_buffers, buffers.out, ctx);
+    detail::transform("experts", detail::AddWeighted{}, sum, ctx.stream, sum, buffers.out, weight);
+  };
+  if (listed) {
+    detail::add_listed_experts(w, kind, params, x, buffers, mlp_buffers, ctx.stream);
+  } else {
+    fill(sum, 0.f, ctx.stream);
+    for (std::size_t e = 0; e < experts; ++e) add_expert(w.experts[e], buffers.chosen.narrow(1, e, 1));
+  }
+  if (w.shared.up) {
+    const TensorView<float, 2> gate = buffers.shared_gate;
+    if (w.shared_gate) {
+      w.shared_gate.multiply(ctx.products, x, nullptr, gate, ctx.stream);
+      detail::transform("gate", detail::SigmoidElement{}, gate, ctx.stream, gate);
+    } else {
+      fill(gate, 1.f, ctx.stream);
+    }
+    add_expert(w.shared, gate);
+  }
+  copy(sum, y, ctx.stream);
 }
 
 }  // namespace weft::inline v0::cuda

@@ -56,6 +56,12 @@ struct DeviceProducts {
   DeviceBuffer elements;  ///< of the largest matrix in blocks
 };
 
+/// What the layers of a pass compute with: its products, and the stream that all of it is put into.
+struct DeviceLayerContext {
+  DeviceProducts& products;
+  cudaStream_t stream;
+};
+
 /// A matrix of weights in device memory, (rows, k): elements of T, or blocks of q8_0, q4_0 and q4_k as the checkpoint
 /// has them. Matrices of other types become elements of T.
 template <HalfStorage T>

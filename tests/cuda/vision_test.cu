@@ -1,0 +1,93 @@
+#include <weft/cuda/models/device_tower.cuh>
+
+#include <algorithm>
+#include <set>
+#include <stop_token>
+#include <string>
+#include <vector>
+
+#include <weft/models/text_pass.hpp>
+#include <weft/models/vision_pass.hpp>
+
+#include "cpu_models.hpp"
+#include "device_test.cuh"
+#include "near_rows.hpp"
+
+namespace weft {
+namespace {
+
+/// Hidden states and what follows from them.
+template <class Pass>
+void expect_near(Pass& found, Pass& expected, std::size_t features, std::size_t count) {
+  const TensorView<const float, 2> a = found.hidden();
+  const TensorView<const float, 2> b = expected.hidden();
+  testing::expect_rows_near({a.data(), a.size()}, {b.data(), b.size()}, b.extent(1), 2e-2);
+  if (features == 0) return;
+  Tensor<float, 2> of_found({count, features}), of_expected({count, features});
+  found.features(of_found);
+  expected.features(of_expected);
+  testing::expect_rows_near(of_found.elements(), of_expected.elements(), features, 2e-2);
+}
+
+class VisionModels : public testing::DeviceTest, public ::testing::WithParamInterface<std::string> {};
+
+TEST_P(VisionModels, ComputeWhatTheCpuComputes) {
+  const VisionModel model = testing::load_vision_fixture(GetParam());
+  const VisionConfig& c = model.config();
+  const testing::ImagesAndTexts inputs = testing::images_and_texts(GetParam());
+  ASSERT_TRUE(c.has_images() || c.has_text());
+  if (c.has_images()) {
+    ASSERT_FALSE(inputs.pixels.empty());
+    VisionPass on_cpu(model), on_device(model);
+    on_device.set_layers(cuda::DeviceTower<half>::of_images(model, {.rows = c.tokens()}));
+    on_cpu.forward(inputs.pixels.view());
+    on_device.forward(inputs.pixels.view());
+    const bool pools = c.pooling != ImagePooling::none && (c.pooling != ImagePooling::dense || model.weights().pooler);
+    expect_near(on_device, on_cpu, pools ? model.features() : 0, on_cpu.images());
+  }
+  if (c.has_text()) {
+    ASSERT_FALSE(inputs.texts.empty());
+    TextPass on_cpu(model), on_device(model);
+    on_device.set_layers(cuda::DeviceTower<half>::of_texts(model, {.rows = 256}));
+    on_cpu.forward(inputs.texts);
+    on_device.forward(inputs.texts);
+    const LinearHead& projection = model.weights().text_projection;
+    expect_near(on_device, on_cpu, projection ? projection.classes() : c.text.hidden, on_cpu.texts());
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Fixtures, VisionModels, ::testing::ValuesIn(testing::fixtures_of("vision")),
+                         [](const auto& info) {
+                           std::string name = info.param;
+                           std::replace(name.begin(), name.end(), '-', '_');
+                           return name;
+                         });
+
+class VisionOnDevice : public testing::DeviceTest {};
+
+TEST_F(VisionOnDevice, EveryFamilyHasAFixture) {
+  std::set<std::string> computed;
+  for (const std::string& name : testing::fixtures_of("vision"))
+    computed.insert(testing::load_vision_fixture(name).model_type());
+  for (const std::string& family : testing::vision_families()) EXPECT_TRUE(computed.contains(family)) << family;
+}
+
+TEST_F(VisionOnDevice, RefusesWhatDoesNotFit) {
+  const VisionModel model = testing::load_vision_fixture("vit");
+  const testing::ImagesAndTexts inputs = testing::images_and_texts("vit");
+  EXPECT_THROW(cuda::DeviceTower<half>::of_images(model, {.rows = 0}), ConfigError);
+  EXPECT_THROW(cuda::DeviceTower<half>::of_images(model, {.rows = std::size_t{1} << 50}), CudaError);
+  VisionPass pass(model);
+  pass.set_layers(cuda::DeviceTower<half>::of_images(model, {.rows = model.config().tokens() - 1}));
+  EXPECT_THROW(pass.forward(inputs.pixels.view()), ShapeError);
+  pass.set_layers(cuda::DeviceTower<half>::of_images(model));
+  std::stop_source stop;
+  stop.request_stop();
+  EXPECT_THROW(pass.forward(inputs.pixels.view(), stop.get_token()), Cancelled);
+  EXPECT_EQ(pass.images(), 0u);
+  pass.set_layers({});
+  EXPECT_EQ(pass.forward(inputs.pixels.view()).extent(1), model.config().image.hidden);
+}
+
+}  // namespace
+}  // namespace weft
