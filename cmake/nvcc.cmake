@@ -18,8 +18,8 @@ macro(weft_look_for_nvcc)
     if(TARGET CUDA::cudart AND TARGET CUDA::cublasLt)
       set(WEFT_NVCC ON)
     else()
-      message(STATUS "There is no CUDA Toolkit 12 with nvcc and cuBLASLt: what is for NVIDIA devices is compiled for the "
-                     "emulation alone")
+      message(STATUS "There is no CUDA Toolkit 12 with nvcc and cuBLASLt: what is for NVIDIA devices is compiled for "
+                     "the emulation alone")
     endif()
   endif()
 endmacro()

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Processor seconds that nvcc takes to compile a file that includes one header of weft::cuda and nothing else, for every one
-# of them, and the size of the machine code of every kernel for half and bfloat16. No device is needed. Users pay for the
-# kernels that they name: those are instantiated where they are called.
+# Processor seconds that nvcc takes to compile a file that includes one header of weft::cuda and nothing else, for every
+# one of them, and the size of the machine code of every kernel for half and bfloat16. No device is needed. Users pay
+# for the kernels that they name: those are instantiated where they are called.
 #
 #   bash bench/cuda/compile_time.sh [EIGEN_DIR]     EIGEN_DIR: the folder that holds Eigen/Core, or /usr/include/eigen3
 set -euo pipefail

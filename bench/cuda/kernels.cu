@@ -174,8 +174,8 @@ std::vector<Line> kernel_lines(const Sizes& sizes, const Roofs& roofs) {
                    }});
   for (const std::size_t i : {0u, 1u}) {
     const std::string size = i == 0 ? ", 16 MiB" : ", 256 MiB";
-    const auto line = [&](const std::string& name, std::function<Found()> work) {
-      lines.push_back({name + size, "TB/s", "the stream", {.least_share = 0.85}, std::move(work)});
+    const auto line = [&](std::string name, std::function<Found()> work) {
+      lines.push_back({name.append(size), "TB/s", "the stream", {.least_share = 0.85}, std::move(work)});
     };
     for (const RowKernel& kernel : row_kernels)
       line(kernel.name,

@@ -141,7 +141,7 @@ Found measure_prompt(const Llama& s, std::size_t tokens) {
 
 std::vector<Line> model_lines(const Sizes& sizes, const Roofs& roofs) {
   const auto decode = [&](const Llama& s, DType dtype, double least_share) {
-    return Line{std::string("decode, ") + s.name + " in " + std::string(weft::name(dtype)) + ", batch 1",
+    return Line{weft::detail::concat("decode, ", s.name, " in ", weft::name(dtype), ", batch 1"),
                 "tokens/s",
                 "the stream",
                 {.least_share = least_share},

@@ -32,7 +32,10 @@ def row(peer, unit, beside, goal, measure):
         print(f"{peer}: {type(error).__name__}: {error}", file=sys.stderr, flush=True)
         found = None
     own = weft.get(beside)
-    text = lambda value: NOT_MEASURED if value is None else f"{value:.4g} {unit}"
+
+    def text(value):
+        return NOT_MEASURED if value is None else f"{value:.4g} {unit}"
+
     ratio = NOT_MEASURED if found is None or own is None else f"{own / found:.2f} x"
     print(f"| {peer} | {text(found)} | {text(own)} | {ratio} | {goal} |", flush=True)
 
@@ -51,14 +54,22 @@ elif options.rehearse:
 
 
 def seconds(work, calls=8):
-    """Of one call: the median of nine rounds, after one that does not count."""
+    """Of one call, recorded as weft's are: the median of nine rounds, after one that does not count."""
     rounds = []
+    if device == "cuda":
+        side = torch.cuda.Stream()
+        with torch.cuda.stream(side):
+            work()
+        torch.cuda.synchronize()
+        recorded = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(recorded):
+            for _ in range(calls):
+                work()
     for _ in range(10):
         if device == "cuda":
             begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
             begin.record()
-            for _ in range(calls):
-                work()
+            recorded.replay()
             end.record()
             end.synchronize()
             rounds.append(begin.elapsed_time(end) * 1e-3 / calls)
@@ -76,8 +87,10 @@ def matmul():
     return 2 * n**3 / seconds(lambda: a @ b.T) * 1e-12
 
 
-def attention(queries, keys, caches, causal, unit_of_call):
-    random = lambda heads, tokens: torch.rand(1, heads, tokens, 128, device=device, dtype=torch.float16) * 2 - 1
+def attention(queries, keys, caches, causal, work_of_call):
+    def random(heads, tokens):
+        return torch.rand(1, heads, tokens, 128, device=device, dtype=torch.float16) * 2 - 1
+
     q = random(32, queries)
     pairs = [(random(8, keys), random(8, keys)) for _ in range(caches)]
     call = [0]
@@ -87,7 +100,7 @@ def attention(queries, keys, caches, causal, unit_of_call):
         call[0] += 1
         torch.nn.functional.scaled_dot_product_attention(q, k, v, is_causal=causal, enable_gqa=True)
 
-    return unit_of_call / seconds(work) * 1e-12
+    return work_of_call / seconds(work) * 1e-12
 
 
 def prompt_attention():

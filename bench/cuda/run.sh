@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Measures weft::cuda on the device of this machine and prints what RESULTS.md keeps. One call takes under ten minutes and
-# needs no network: the CUDA Toolkit, a C++ compiler, Eigen, and, to be compared with PyTorch, a Python that has it.
+# Measures weft::cuda on the device of this machine and prints what RESULTS.md keeps. One call takes under ten minutes
+# and needs no network: the CUDA Toolkit, a C++ compiler, Eigen, and, to be compared with PyTorch, a Python that has it.
 #
 #   bash bench/cuda/run.sh [--rehearse]     --rehearse: with small sizes, to see whether everything runs
 #
@@ -22,7 +22,8 @@ arch=${CUDA_ARCH:-${capability:-90a}}
 room=build/bench-cuda
 mkdir -p "$room"
 
-flags=(-std=c++20 -O3 -gencode "arch=compute_$arch,code=sm_$arch" -DWEFT_SEPARATE_COMPILATION=1 -Iinclude -isystem "$eigen")
+flags=(-std=c++20 -O3 -gencode "arch=compute_$arch,code=sm_$arch" -DWEFT_SEPARATE_COMPILATION=1 -Iinclude
+  -isystem "$eigen")
 jobs=()
 for name in device_bench kernels models; do
   "$nvcc" "${flags[@]}" -c "bench/cuda/$name.cu" -o "$room/$name.o" & jobs+=($!)

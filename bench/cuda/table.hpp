@@ -7,6 +7,7 @@
 #include <exception>
 #include <functional>
 #include <ostream>
+#include <sstream>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -54,7 +55,7 @@ inline std::string in_digits(double x, int digits) {
   return text;
 }
 inline std::string in_percent(double share) {
-  return std::isfinite(share) ? in_digits(100.0 * share, 3) + " %" : std::string(not_measured);
+  return std::isfinite(share) ? in_digits(100.0 * share, 3).append(" %") : std::string(not_measured);
 }
 
 inline constexpr std::string_view table_head =
@@ -66,18 +67,28 @@ inline std::string row(const Line& line, const Found& found) {
   const bool by_value = line.goal.most_value > 0.0;
   const double judged = by_share ? found.share : found.value;
   const bool measured = std::isfinite(found.value);
-  std::string goal;
-  if (by_share) goal = ">= " + in_percent(line.goal.least_share);
-  if (by_value) goal = "< " + in_digits(line.goal.most_value, 3) + " " + line.unit;
-  std::string verdict;
+  std::ostringstream text;
+  text << "| " << line.what << " | ";
+  if (measured) {
+    text << in_digits(found.value, 4) << ' ' << line.unit << " | ";
+  } else {
+    text << not_measured << " | ";
+  }
+  if (!line.roof.empty()) {
+    if (measured && std::isfinite(found.share)) {
+      text << in_percent(found.share) << " of " << line.roof;
+    } else {
+      text << not_measured;
+    }
+  }
+  text << " | ";
+  if (by_share) text << ">= " << in_percent(line.goal.least_share);
+  if (by_value) text << "< " << in_digits(line.goal.most_value, 3) << ' ' << line.unit;
+  text << " | ";
   if ((by_share || by_value) && measured && std::isfinite(judged))
-    verdict = (by_share ? judged >= line.goal.least_share : judged < line.goal.most_value) ? "yes" : "no";
-  std::string share;
-  if (!line.roof.empty())
-    share = measured && std::isfinite(found.share) ? in_percent(found.share) + " of " + line.roof
-                                                   : std::string(not_measured);
-  const std::string value = measured ? in_digits(found.value, 4) + " " + line.unit : std::string(not_measured);
-  return "| " + line.what + " | " + value + " | " + share + " | " + goal + " | " + verdict + " |\n";
+    text << ((by_share ? judged >= line.goal.least_share : judged < line.goal.most_value) ? "yes" : "no");
+  text << " |\n";
+  return text.str();
 }
 
 /// What a line's measurement finds; nothing where it throws, and then `errors` gets the reason.

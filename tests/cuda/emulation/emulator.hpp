@@ -26,6 +26,8 @@
 #include <sanitizer/common_interface_defs.h>
 #endif
 
+#include <weft/core/error.hpp>
+
 // Runs kernels on the CPU: the threads of a block are fibers that change at barriers and at what a warp does together,
 // blocks follow each other (those of a cooperative launch take turns). It shows whether kernels compute what they
 // should; it emulates no memory model and no time. Barriers that some threads of a block or warp do not reach, or that
@@ -141,9 +143,7 @@ class Machine {
   }
 
   [[noreturn]] void fail(const std::string& what) {
-    const auto text = [](const Dim3& d) {
-      return "(" + std::to_string(d.x) + ", " + std::to_string(d.y) + ", " + std::to_string(d.z) + ")";
-    };
+    const auto text = [](const Dim3& d) { return weft::detail::concat("(", d.x, ", ", d.y, ", ", d.z, ")"); };
     error_ = what + ", block " + text(thread().block->index) + " thread " + text(thread().index);
     switch_fiber(fibers_[current_].get(), nullptr);
     std::abort();  // nobody comes back to a fiber of a launch that failed
