@@ -48,7 +48,9 @@ TEST(BenchTable, WhatThrowsWasNotMeasuredAndTheRestIs) {
   const std::vector<Line> lines{{"first", "s", "", {}, []() -> Found { throw std::runtime_error("no memory"); }},
                                 {"second", "s", "", {}, [] { return Found{2.0}; }}};
   const auto values = measure(lines, out, errors);
-  EXPECT_EQ(out.str(), std::string(table_head) + "| first | not measured |  |  |  |\n| second | 2.000 s |  |  |  |\n");
+  std::string table(table_head);
+  table += "| first | not measured |  |  |  |\n| second | 2.000 s |  |  |  |\n";
+  EXPECT_EQ(out.str(), table);
   EXPECT_EQ(errors.str(), "first: no memory\n");
   ASSERT_EQ(values.size(), 2u);
   EXPECT_TRUE(std::isnan(values[0].second));
