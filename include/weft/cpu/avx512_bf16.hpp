@@ -230,6 +230,7 @@ inline void attend_native(const AttentionArgs& a, const AttentionTask& task, flo
 inline constexpr Kernels table = [] {
   Kernels kernels = avx512_vnni::table;
   kernels.name = "avx512_bf16";
+  kernels.streams_weights = true;
   kernels.bf16 = {.most = bf16_tokens, .elements = 2, .bytes = 4, .pack = pack_bf16};
   kernels.tile_bf16 = tiles<TilePanels<TileBf16>, bf16_tokens>;
   kernels.attention.bf16_native = attend_native;

@@ -22,44 +22,40 @@ using DotWeights = IntVec;
 WEFT_ALWAYS_INLINE DotWeights dot_weights(IntVec codes) noexcept { return codes; }
 WEFT_ALWAYS_INLINE IntVec dot(IntVec sum, DotWeights w, IntVec x) noexcept { return _mm512_dpbusd_epi32(sum, w, x); }
 
-/// One cache line. Codes of weights lie 128 above their values, so sums begin at -128 times those of the tokens.
+/// One cache line. Codes of weights lie 128 above their values, so sums begin at -128 times those of the tokens. They
+/// are counted in the bits of a float: from zero_, 1.5 * 2^23 times the scale, on, every integer below 2^22 in
+/// magnitude is as many units in the last place, of which the scale is one.
 struct alignas(64) I8Tokens {
   std::int32_t codes[8];
   std::int32_t half_start_[2];
   std::int32_t start_;
-  std::int32_t exponent;  // of the scale, at its place in a float
-  float sum;              // scale * sum of the codes
+  std::int32_t zero_;
+  std::int32_t half_offset_[2];  // half_start_ and start_ without zero_
+  std::int32_t offset_;
+  float sum;  // scale * sum of the codes
 
   /// Where sums begin when the code `Zero` stands for 0.
   template <int Zero>
   WEFT_ALWAYS_INLINE IntVec start() const noexcept {
-    return scaled<Zero>(set_int(start_));
+    return begin<Zero>(start_, offset_);
   }
   template <int Zero>
   WEFT_ALWAYS_INLINE IntVec half_start(std::size_t half) const noexcept {
-    return scaled<Zero>(set_int(half_start_[half]));
+    return begin<Zero>(half_start_[half], half_offset_[half]);
   }
   WEFT_ALWAYS_INLINE IntVec quad(std::size_t j) const noexcept { return set_int(codes[j]); }
+  /// A sum times the scale.
+  WEFT_ALWAYS_INLINE Vec product(IntVec sum_of_dots) const noexcept {
+    return sub(as_float(sum_of_dots), as_float(set_int(zero_)));
+  }
 
  private:
   template <int Zero>
-  static WEFT_ALWAYS_INLINE IntVec scaled(IntVec v) noexcept {
-    if constexpr (Zero == 0) return set_int(0);
-    return shift_right_signed < Zero == 0
-               ? 0
-               : std::countr_zero(128u / static_cast<unsigned>(Zero == 0 ? 128 : Zero)) > (v);
-  }
-};
-
-/// Multiplies by a power of two by adding to the exponents, which keeps the multipliers free for dot products; scales
-/// that are zero, infinite or no number stay what they are.
-struct BlockScale {
-  IntVec bits;
-  __mmask16 ordinary;
-  explicit WEFT_ALWAYS_INLINE BlockScale(Vec s) noexcept
-      : bits(_mm512_castps_si512(s)), ordinary(_knot_mask16(_mm512_fpclass_ps_mask(s, 0x9f))) {}
-  WEFT_ALWAYS_INLINE Vec times(const I8Tokens& x) const noexcept {
-    return as_float(_mm512_mask_add_epi32(bits, ordinary, bits, set_int(x.exponent)));
+  WEFT_ALWAYS_INLINE IntVec begin(std::int32_t at_128, std::int32_t offset) const noexcept {
+    if constexpr (Zero == 128) return set_int(at_128);
+    if constexpr (Zero == 0) return set_int(zero_);
+    return add_ints(set_int(zero_),
+                    shift_right_signed<std::countr_zero(Zero == 0 ? 1u : 128u / Zero)>(set_int(offset)));
   }
 };
 
@@ -106,20 +102,25 @@ WEFT_ALWAYS_INLINE void set_blocks(const Vec (&values)[4][2], const Vec (&larges
   const TwoBlocks first(values[0], values[1], inverse, _mm_permute_ps(inverse, 1));
   const TwoBlocks last(values[2], values[3], _mm_permute_ps(inverse, 2), _mm_permute_ps(inverse, 3));
   const __m128i sums = _mm_hadd_epi32(first.halves, last.halves);
-  const __m128i starts = start(sums), exponents = _mm_sub_epi32(scale, _mm_set1_epi32(127 << 23));
-  const __m128 scaled = _mm_mul_ps(_mm_castsi128_ps(scale), _mm_cvtepi32_ps(sums));
-  const auto store = [stride](I8Tokens* at, const TwoBlocks& blocks, __m128i rest, __m128 sum) noexcept {
+  const __m128i offsets = start(sums), zeros = _mm_add_epi32(scale, _mm_set1_epi32((23 << 23) + (1 << 22)));
+  const __m128i starts = _mm_add_epi32(zeros, offsets);
+  const __m128i scaled = _mm_castps_si128(_mm_mul_ps(_mm_castsi128_ps(scale), _mm_cvtepi32_ps(sums)));
+  // Of two blocks each: starts and zeros in turn; offsets and scaled sums in turn; zeros, each twice.
+  const auto store = [stride](I8Tokens* at, const TwoBlocks& blocks, __m128i counted, __m128i plain,
+                              __m128i zero_twice) noexcept {
     I8Tokens* next = at + stride;
     _mm256_store_si256(reinterpret_cast<__m256i*>(at->codes), _mm512_castsi512_si256(blocks.codes));
     _mm256_store_si256(reinterpret_cast<__m256i*>(next->codes), _mm512_extracti32x8_epi32(blocks.codes, 1));
-    const __m128i halves = start(blocks.halves);
-    _mm_store_si128(reinterpret_cast<__m128i*>(at->half_start_), _mm_unpacklo_epi64(halves, rest));
-    _mm_store_si128(reinterpret_cast<__m128i*>(next->half_start_), _mm_unpackhi_epi64(halves, rest));
-    _mm_store_ss(&at->sum, sum);
-    _mm_store_ss(&next->sum, _mm_movehdup_ps(sum));
+    const __m128i offset = start(blocks.halves), half = _mm_add_epi32(zero_twice, offset);
+    _mm_store_si128(reinterpret_cast<__m128i*>(at->half_start_), _mm_unpacklo_epi64(half, counted));
+    _mm_store_si128(reinterpret_cast<__m128i*>(next->half_start_), _mm_unpackhi_epi64(half, counted));
+    _mm_store_si128(reinterpret_cast<__m128i*>(at->half_offset_), _mm_unpacklo_epi64(offset, plain));
+    _mm_store_si128(reinterpret_cast<__m128i*>(next->half_offset_), _mm_unpackhi_epi64(offset, plain));
   };
-  store(to, first, _mm_unpacklo_epi32(starts, exponents), scaled);
-  store(to + 2 * stride, last, _mm_unpackhi_epi32(starts, exponents), _mm_movehl_ps(scaled, scaled));
+  store(to, first, _mm_unpacklo_epi32(starts, zeros), _mm_unpacklo_epi32(offsets, scaled),
+        _mm_unpacklo_epi32(zeros, zeros));
+  store(to + 2 * stride, last, _mm_unpackhi_epi32(starts, zeros), _mm_unpackhi_epi32(offsets, scaled),
+        _mm_unpackhi_epi32(zeros, zeros));
 }
 
 // clang-format off

@@ -28,6 +28,7 @@ struct PanelChunk {
                                 // the format has that
   const std::uint32_t* data;    // (4-byte units, panel_rows)
   std::size_t k;
+  bool streamed = false;  // Kernels::streams_weights
 };
 
 /// Elements after which every format begins a new unit of four bytes.
@@ -56,6 +57,7 @@ struct TileArgs {
   std::size_t from_stride;
   float* y;  // (tokens, rows), row stride y_stride; may be `from`
   std::size_t y_stride;
+  bool streamed = false;  // Kernels::streams_weights
 };
 
 /// Packed tokens lie in tiles of at most `most` (TokenForm::most): how many are in the tile that begins where `left`
@@ -201,6 +203,11 @@ struct AttentionKernels {
 
 struct Kernels {
   const char* name;
+
+  /// Whether weights, which are read once, are asked for past the second-level cache, so that they do not drive from
+  /// there what is wanted again. Processors with few buffers for lines under way to the first level read from memory at
+  /// a half to a third of their rate when asked so, as Intel's do.
+  bool streams_weights = false;
 
   /// panel[i, r] = the i-th four bytes of row r, for panel_rows rows of `bytes`
   /// bytes that lie `stride` bytes apart; zero where there are none. Bytes that lie `ahead` bytes behind these are

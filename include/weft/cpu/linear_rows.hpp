@@ -109,7 +109,8 @@ class LinearRows {
                                          : nullptr,
                          .from_stride = at != 0 ? sums_stride : y_stride,
                          .y = last ? y : sums_,
-                         .y_stride = last ? y_stride : sums_stride};
+                         .y_stride = last ? y_stride : sums_stride,
+                         .streamed = kernels_->streams_weights};
       if (direct) {
         const bool in_panels = weight_.layout() == Layout::panels;
         if (in_panels) ask_for(packed(begin_));
@@ -175,7 +176,7 @@ class LinearRows {
   /// The bytes before those that the kernel asks for as it goes.
   static void ask_for(const std::uint32_t* p) noexcept {
     for (std::size_t i = 0; i < cpu::prefetch_distance; i += 64)
-      __builtin_prefetch(reinterpret_cast<const std::byte*>(p) + i, 0, 0);
+      __builtin_prefetch(reinterpret_cast<const std::byte*>(p) + i);
   }
   void interleave(std::size_t row, std::size_t byte, std::size_t bytes, void* to) const noexcept {
     // What comes next: the bytes behind these, or the next panel's first.
@@ -187,7 +188,8 @@ class LinearRows {
   /// Elements [at, at + count) of k of the panel that begins with `row`, interleaved; where they are not yet, count is
   /// at most panel_chunk.
   cpu::PanelChunk chunk_of(std::size_t row, std::size_t at, std::size_t count) const noexcept {
-    if (weight_.layout() == Layout::panels) return {packed(row), packed(row) + unit_of(at) * panel_rows, count};
+    if (weight_.layout() == Layout::panels)
+      return {packed(row), packed(row) + unit_of(at) * panel_rows, count, kernels_->streams_weights};
     std::uint32_t* data = interleaved_ + header_bytes_ / 4 * panel_rows;
     if (header_bytes_) interleave(row, 0, header_bytes_, interleaved_);
     interleave(row, header_bytes_ + bytes_before(at), bytes_before(count), data);

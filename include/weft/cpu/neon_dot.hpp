@@ -12,7 +12,6 @@ namespace weft::inline v0::cpu::neon_dot {
 namespace vec = neon;
 #include <weft/cpu/kernels/use_vec.inl>
 
-using neon::BlockScale;
 using neon::dot_weights;
 using neon::DotWeights;
 using neon::i8_unsigned;

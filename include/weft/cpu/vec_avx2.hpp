@@ -242,12 +242,9 @@ struct I8Tokens {
     __builtin_memcpy(pair, codes[j], sizeof pair);
     return {set_int(pair[0]), set_int(pair[1])};
   }
-};
-
-struct BlockScale {
-  Vec scale;
-  explicit WEFT_ALWAYS_INLINE BlockScale(Vec s) noexcept : scale(s) {}
-  WEFT_ALWAYS_INLINE Vec times(const I8Tokens& x) const noexcept { return mul(scale, cpu::avx2::set(x.scale)); }
+  WEFT_ALWAYS_INLINE Vec product(IntVec sum_of_dots) const noexcept {
+    return mul(to_float(sum_of_dots), cpu::avx2::set(scale));
+  }
 };
 
 }  // namespace weft::inline v0::cpu::avx2

@@ -258,13 +258,10 @@ struct I8Tokens {
   }
   /// Four codes.
   WEFT_ALWAYS_INLINE const std::int8_t* quad(std::size_t j) const noexcept { return codes + 4 * j; }
-};
-
-/// The scales of a block of weights of every row.
-struct BlockScale {
-  Vec scale;
-  explicit WEFT_ALWAYS_INLINE BlockScale(Vec s) noexcept : scale(s) {}
-  WEFT_ALWAYS_INLINE Vec times(const I8Tokens& x) const noexcept { return mul(scale, cpu::generic::set(x.scale)); }
+  /// A sum of products times the scale.
+  WEFT_ALWAYS_INLINE Vec product(IntVec sum_of_dots) const noexcept {
+    return mul(to_float(sum_of_dots), cpu::generic::set(scale));
+  }
 };
 
 }  // namespace weft::inline v0::cpu::generic

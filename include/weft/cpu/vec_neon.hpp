@@ -204,12 +204,9 @@ struct I8Tokens {
     return set_int(0);
   }
   WEFT_ALWAYS_INLINE IntVec quad(std::size_t j) const noexcept { return set_int(load_as<std::int32_t>(codes + 4 * j)); }
-};
-
-struct BlockScale {
-  Vec scale;
-  explicit WEFT_ALWAYS_INLINE BlockScale(Vec s) noexcept : scale(s) {}
-  WEFT_ALWAYS_INLINE Vec times(const I8Tokens& x) const noexcept { return mul(scale, cpu::neon::set(x.scale)); }
+  WEFT_ALWAYS_INLINE Vec product(IntVec sum_of_dots) const noexcept {
+    return mul(to_float(sum_of_dots), cpu::neon::set(scale));
+  }
 };
 
 }  // namespace weft::inline v0::cpu::neon

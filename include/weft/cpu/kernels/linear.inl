@@ -57,6 +57,8 @@ struct TilePairs {
                                      Vec (&sums)[2][T]) noexcept {
     const auto* x = reinterpret_cast<const float*>(tokens);
     for (std::size_t i = 0; i < k; i += 2, weights += panel_rows * 4, x += 2 * T) {
+      __builtin_prefetch(weights + prefetch_distance);
+      __builtin_prefetch(weights + prefetch_distance + 64);
       const IntVec both[2] = {load_ints(weights), load_ints(weights + width * 4)};
       WEFT_UNROLL
       for (std::size_t v = 0; v < 2; ++v) {

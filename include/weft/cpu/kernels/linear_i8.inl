@@ -147,11 +147,11 @@ struct TileI8 {
   template <std::size_t T>
   static WEFT_ALWAYS_INLINE void add_scaled(const float* scales, const I8Tokens* x, const IntVec (&dots)[2][T],
                                             Vec (&sums)[2][T]) noexcept {
-    const BlockScale scale[2] = {BlockScale(load(scales)), BlockScale(load(scales + width))};
+    const Vec scale[2] = {load(scales), load(scales + width)};
     WEFT_UNROLL
     for (std::size_t t = 0; t < T; ++t) {
-      sums[0][t] = fma(scale[0].times(x[t]), to_float(dots[0][t]), sums[0][t]);
-      sums[1][t] = fma(scale[1].times(x[t]), to_float(dots[1][t]), sums[1][t]);
+      sums[0][t] = fma(scale[0], x[t].product(dots[0][t]), sums[0][t]);
+      sums[1][t] = fma(scale[1], x[t].product(dots[1][t]), sums[1][t]);
     }
   }
 };

@@ -2,12 +2,16 @@
 // the blocks of a format.
 
 /// Asks for the bytes that come some kilobytes after `bytes` bytes at p: so few loads are under way at once in code
-/// that computes between them that the memory would wait. They are wanted once, and must not drive what is wanted again
-/// from the second-level cache.
-WEFT_ALWAYS_INLINE void prefetch_after(const std::uint32_t* p, std::size_t bytes) noexcept {
+/// that computes between them that the memory would wait.
+WEFT_ALWAYS_INLINE void prefetch_after(const std::uint32_t* p, std::size_t bytes, bool streamed) noexcept {
   const auto* ahead = reinterpret_cast<const std::byte*>(p) + prefetch_distance;
-  WEFT_UNROLL
-  for (std::size_t i = 0; i < bytes; i += 64) __builtin_prefetch(ahead + i, 0, 0);
+  if (streamed) {
+    WEFT_UNROLL
+    for (std::size_t i = 0; i < bytes; i += 64) __builtin_prefetch(ahead + i, 0, 0);
+  } else {
+    WEFT_UNROLL
+    for (std::size_t i = 0; i < bytes; i += 64) __builtin_prefetch(ahead + i);
+  }
 }
 
 /// Hands one of the format's own blocks, the index-th of a part of a panel, to make(0), make(1), ..., one for every 32
@@ -55,7 +59,7 @@ template <class Format>
 void expand_i8(const PanelChunk& chunk, void* out) noexcept {
   auto* to = static_cast<std::byte*>(out);
   for (std::size_t b = 0; b * Format::elements < chunk.k; ++b) {
-    prefetch_after(chunk.data + b * Format::bytes / 4 * panel_rows, Format::bytes * panel_rows);
+    prefetch_after(chunk.data + b * Format::bytes / 4 * panel_rows, Format::bytes * panel_rows, chunk.streamed);
     for (std::size_t v = 0; v < panel_rows; v += width)
       for_each_block<Format>(chunk.header + v, chunk.data + v, b, [&](int i) noexcept {
         return StoreBlock<Format>{to + static_cast<std::size_t>(i) * i8_block_bytes<Format::scales> + v * 4};
@@ -114,9 +118,8 @@ struct DotBlock {
     }
   }
   WEFT_ALWAYS_INLINE void add_scaled(Vec scale, std::size_t part) noexcept {
-    const BlockScale block_scale(scale);
     WEFT_UNROLL
-    for (std::size_t t = 0; t < T; ++t) sums[t] = fma(block_scale.times(x[t]), to_float(dots[part][t]), sums[t]);
+    for (std::size_t t = 0; t < T; ++t) sums[t] = fma(scale, x[t].product(dots[part][t]), sums[t]);
   }
 };
 
@@ -138,7 +141,7 @@ struct DirectI8 {
         for (std::size_t v = 0; v < 2; ++v) {
           const std::size_t at = row + v * width;
           for_each_block<Format>(header + at, panel + at, b, [&](int i) noexcept {
-            if (at == 0) prefetch_after(ahead + static_cast<std::size_t>(i) * part_bytes / 4, part_bytes);
+            if (at == 0) prefetch_after(ahead + static_cast<std::size_t>(i) * part_bytes / 4, part_bytes, a.streamed);
             return DotBlock<Format, T>(x + static_cast<std::size_t>(i) * T, sums[v]);
           });
         }
