@@ -67,6 +67,8 @@ BENCH_SPIN(spin_i8, __m512i, _mm512_setzero_si512(), _mm512_set1_epi8(1), _mm512
 BENCH_SPIN(spin_bf16, __m512, _mm512_setzero_ps(), _mm512_set1_epi32(0x3f803f80),
            _mm512_dpbf16_ps(sums[j], reinterpret_cast<__m512bh>(one), reinterpret_cast<__m512bh>(one)))
 BENCH_SPIN(spin_avx512, __m512, _mm512_setzero_ps(), _mm512_set1_ps(1.f), _mm512_fmadd_ps(one, one, sums[j]))
+WEFT_END_TARGET
+WEFT_BEGIN_TARGET("avx512f,avx512bw,avx512vl,avx512dq,avx2,fma,f16c")
 inline void read_all(const std::byte* data, std::size_t bytes) {
   __m512i a = _mm512_setzero_si512(), b = a, c = a, d = a;
   for (std::size_t i = 0; i + 256 <= bytes; i += 256) {
@@ -85,13 +87,12 @@ WEFT_END_TARGET
 #undef BENCH_SPIN
 
 /// Operations per second of all threads of `pool` together in products of f32, bf16 or i8; 0 where the processor has no
-/// such instruction.
+/// such instruction. Products of bf16 are those of f32 where dot products are slower, or there are none.
 inline double peak_flops(weft::Executor& pool, weft::DType dtype) {
 #if WEFT_X86_64
   void (*spin)() = nullptr;
   double lanes = 16;
-  if (dtype == weft::DType::bf16) {
-    if (!weft::cpu::supported(weft::cpu::Isa::avx512_bf16)) return 0.0;
+  if (dtype == weft::DType::bf16 && weft::cpu::best_isa() == weft::cpu::Isa::avx512_bf16) {
     spin = spin_bf16;
     lanes = 32;
   } else if (dtype == weft::DType::i8) {
@@ -133,7 +134,7 @@ class ReadBandwidth {
   static constexpr std::size_t bytes = std::size_t{1} << 30;
   static void read(const std::byte* data, std::size_t size) {
 #if WEFT_X86_64
-    if (weft::cpu::supported(weft::cpu::Isa::avx512_bf16)) return read_all(data, size);
+    if (weft::cpu::supported(weft::cpu::Isa::avx512)) return read_all(data, size);
 #endif
     std::uint64_t sum = 0;
     for (std::size_t i = 0; i + 8 <= size; i += 8) sum ^= *reinterpret_cast<const std::uint64_t*>(data + i);

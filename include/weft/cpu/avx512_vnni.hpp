@@ -17,6 +17,7 @@ namespace vec = avx512;
 inline constexpr std::size_t i8_tokens = 6;
 inline constexpr std::size_t i8_direct_tokens = 4;
 inline constexpr bool i8_unsigned = true;
+inline constexpr bool i8_streams = true;
 
 using DotWeights = IntVec;
 WEFT_ALWAYS_INLINE DotWeights dot_weights(IntVec codes) noexcept { return codes; }

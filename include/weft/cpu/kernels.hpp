@@ -41,7 +41,7 @@ inline constexpr std::size_t prefetch_distance = 8192;
 ///
 /// Every y[t, r] is one chain of fused multiply-adds along k, whatever the tile it falls in and wherever k is divided:
 /// one element after the other for floats; pair by pair for bfloat16 dot products; and for int8 block by block, sum =
-/// fma(scale of the weights * scale of the tokens, exact integer product, sum), after sum = fma(minimum, sum of the
+/// fma(scale of the weights, scale of the tokens * exact integer product, sum), after sum = fma(minimum, sum of the
 /// tokens, sum) for formats that have one. So results do not depend on how many tokens or rows are asked for at once.
 struct TileArgs {
   const std::byte* header;  // what precedes the elements of every row; for one panel that is not expanded

@@ -14,6 +14,7 @@ namespace vec = neon;
 
 using neon::dot_weights;
 using neon::DotWeights;
+using neon::i8_streams;
 using neon::i8_unsigned;
 
 inline constexpr std::size_t i8_tokens = 4;

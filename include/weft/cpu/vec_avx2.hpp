@@ -198,6 +198,7 @@ WEFT_ALWAYS_INLINE Vec low_element(IntVec v) noexcept {
 }
 
 inline constexpr bool i8_unsigned = false;
+inline constexpr bool i8_streams = false;
 /// Bytes of unsigned times signed products would saturate, so codes are widened to 16 bits: the even and the odd ones.
 struct DotWeights {
   __m256i even, odd;

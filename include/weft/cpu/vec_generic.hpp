@@ -203,6 +203,7 @@ WEFT_ALWAYS_INLINE Vec low_element(IntVec v) noexcept {
 // For products of int8: what a vector of four codes a lane becomes before it meets tokens, and the product of every
 // lane's four codes with four of a token.
 inline constexpr bool i8_unsigned = false;  // codes are int8, not 128 above
+inline constexpr bool i8_streams = false;   // Kernels::streams_weights is never set
 using DotWeights = IntVec;
 WEFT_ALWAYS_INLINE DotWeights dot_weights(IntVec codes) noexcept { return codes; }
 WEFT_ALWAYS_INLINE IntVec dot(IntVec sum, DotWeights w, const std::int8_t* x) noexcept {

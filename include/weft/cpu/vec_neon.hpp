@@ -170,6 +170,7 @@ WEFT_ALWAYS_INLINE Vec low_element(IntVec v) noexcept {
 }
 
 inline constexpr bool i8_unsigned = false;
+inline constexpr bool i8_streams = false;
 using DotWeights = IntVec;
 WEFT_ALWAYS_INLINE DotWeights dot_weights(IntVec codes) noexcept { return codes; }
 /// Two products of codes in [-128, 127] with tokens in [-127, 127] fit 16 bits.

@@ -58,7 +58,7 @@ struct TilePairs {
     const auto* x = reinterpret_cast<const float*>(tokens);
     for (std::size_t i = 0; i < k; i += 2, weights += panel_rows * 4, x += 2 * T) {
       __builtin_prefetch(weights + prefetch_distance);
-      __builtin_prefetch(weights + prefetch_distance + 64);
+      if constexpr (2 * width * 4 > 64) __builtin_prefetch(weights + prefetch_distance + 64);
       const IntVec both[2] = {load_ints(weights), load_ints(weights + width * 4)};
       WEFT_UNROLL
       for (std::size_t v = 0; v < 2; ++v) {

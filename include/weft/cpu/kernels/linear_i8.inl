@@ -1,6 +1,6 @@
 // Included by generic.hpp, avx2.hpp, avx512_vnni.hpp, neon.hpp and neon_dot.hpp inside their namespace and target
 // region: products of block formats with tokens in blocks of 32 int8 that share a power of two. What the instruction
-// set gives is DotWeights, dot_weights(), dot(), i8_unsigned and I8Tokens.
+// set gives is DotWeights, dot_weights(), dot(), i8_unsigned, i8_streams and I8Tokens.
 
 inline constexpr std::size_t i8_elements = 32;                      // of a block
 inline constexpr std::size_t i8_quads = i8_elements / 4;            // dot-product steps of a block

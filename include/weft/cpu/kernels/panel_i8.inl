@@ -2,10 +2,10 @@
 // the blocks of a format.
 
 /// Asks for the bytes that come some kilobytes after `bytes` bytes at p: so few loads are under way at once in code
-/// that computes between them that the memory would wait.
+/// that computes between them that the memory would wait. `streamed` counts where the set has i8_streams.
 WEFT_ALWAYS_INLINE void prefetch_after(const std::uint32_t* p, std::size_t bytes, bool streamed) noexcept {
   const auto* ahead = reinterpret_cast<const std::byte*>(p) + prefetch_distance;
-  if (streamed) {
+  if (i8_streams && streamed) {
     WEFT_UNROLL
     for (std::size_t i = 0; i < bytes; i += 64) __builtin_prefetch(ahead + i, 0, 0);
   } else {
