@@ -81,6 +81,18 @@ TEST_F(MappedFiles, KeepTheirBytesWhenReleased) {
   EXPECT_EQ(other, std::vector<std::byte>(8 * 4096, std::byte{7}));
 }
 
+TEST_F(MappedFiles, KeepTheirBytesWhenFetched) {
+  const std::string content(3 * 4096 + 5, 'a');
+  write(content);
+  const MappedFile file(path());
+  file.fetch(0, content.size());
+  file.fetch(4097, 1);
+  file.fetch(4097, 0);
+  file.fetch(100, static_cast<std::size_t>(-1));
+  file.fetch(content.size(), 1);
+  EXPECT_EQ(text(file), content);
+}
+
 // Letting go of memory that is no file would lose what it holds.
 TEST_F(MappedFiles, LeaveBytesThatAreNotTheirsAlone) {
   write(std::string(4096, 'a'));

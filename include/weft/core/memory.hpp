@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstddef>
 #include <cstring>
@@ -89,6 +90,14 @@ class MappedFile {
   bool whole() const noexcept {
     struct stat status {};
     return !data_ || (::fstat(file_.number, &status) == 0 && static_cast<std::size_t>(status.st_size) >= size_);
+  }
+
+  /// Has the system read a part of the file that is wanted soon.
+  void fetch(std::size_t offset, std::size_t bytes) const noexcept {
+    const auto page = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
+    const std::size_t begin = offset / page * page;
+    if (offset < size_ && bytes != 0)
+      ::madvise(const_cast<std::byte*>(data_) + begin, offset - begin + std::min(bytes, size_ - offset), MADV_WILLNEED);
   }
 
   /// Lets go of the whole pages inside `part` of the file, which is not wanted soon; touching them reads them again.

@@ -118,6 +118,11 @@ class Source {
       raise<FormatError>(name_, ": the file was shortened while it was open; it had ", size_, " bytes");
   }
 
+  /// Has the system read a part of a mapped file that is wanted soon.
+  void fetch(std::size_t offset, std::size_t count) const noexcept {
+    if (mapped_) mapped_->fetch(offset, count);
+  }
+
   /// Lets go of the memory of bytes of a mapped file that are not wanted soon; touching them reads them again.
   void release(std::span<const std::byte> part) const noexcept {
     if (mapped_) mapped_->release(part);

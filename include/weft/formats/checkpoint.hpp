@@ -73,6 +73,9 @@ class Checkpoint {
   /// Whether a tensor is the weight of a quantised layer: (outputs, inputs), also where the layer's own class has it
   /// the other way round.
   bool is_quantized(std::string_view name) const noexcept;
+  /// Has the system read a tensor that is wanted soon, where it lies in a mapped file. Returns the bytes that it has in
+  /// memory, 0 where there is none of that name.
+  std::size_t fetch(std::string_view name) const noexcept;
   /// Lets go of the memory of a tensor of this checkpoint that is not wanted soon; touching it reads it again.
   void release(std::string_view name, const AnyTensor& tensor) const noexcept;
   /// "file: tensor name", as the file names it, for errors about a tensor; the directory where there is none of that

@@ -92,6 +92,14 @@ WEFT_INLINE bool Checkpoint::is_quantized(std::string_view name) const noexcept 
   return quantized_ && quantized_->contains(name);
 }
 
+WEFT_INLINE std::size_t Checkpoint::fetch(std::string_view name) const noexcept {
+  const auto found = places_.find(name);
+  if (found == places_.end()) return 0;
+  const WeightsEntry& entry = *found->second.file->find(found->second.name);
+  found->second.file->fetch(entry);
+  return entry.bytes;
+}
+
 WEFT_INLINE void Checkpoint::release(std::string_view name, const AnyTensor& tensor) const noexcept {
   const auto found = places_.find(name);
   if (found != places_.end()) found->second.file->release(tensor);

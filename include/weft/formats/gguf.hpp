@@ -169,6 +169,7 @@ class GgufFile final : public WeightsFile {
                              type.block_elements > 1 ? 1 : type.block_bytes);
   }
 
+  void fetch(const WeightsEntry& entry) const noexcept override { source_.fetch(entry.offset, entry.bytes); }
   void release(const AnyTensor& tensor) const noexcept override { source_.release(tensor.bytes()); }
 
  private:

@@ -194,6 +194,10 @@ class MetaWeights final : public WeightsFile {
     });
   }
 
+  void fetch(const WeightsEntry& entry) const noexcept override {
+    for (const PytorchFile& part : parts_)
+      if (const WeightsEntry* stored = part.find(entry.name)) part.fetch(*stored);
+  }
   void release(const AnyTensor& tensor) const noexcept override {
     for (const PytorchFile& part : parts_) part.release(tensor);
   }

@@ -112,6 +112,7 @@ class PytorchFile final : public WeightsFile {
     });
   }
 
+  void fetch(const WeightsEntry& entry) const noexcept override { archive_.fetch(entry.offset, entry.bytes); }
   void release(const AnyTensor& tensor) const noexcept override { archive_.release(tensor.bytes()); }
 
  private:

@@ -93,6 +93,7 @@ class SafetensorsFile final : public WeightsFile {
     return detail::tensor_in(bytes, *type.dtype, Shape{std::span<const std::size_t>(entry.extents)}, type.bits / 8);
   }
 
+  void fetch(const WeightsEntry& entry) const noexcept override { source_.fetch(entry.offset, entry.bytes); }
   void release(const AnyTensor& tensor) const noexcept override { source_.release(tensor.bytes()); }
 
  private:

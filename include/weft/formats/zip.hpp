@@ -68,6 +68,8 @@ class ZipArchive {
     return {reinterpret_cast<const char*>(content(entry).data()), entry.bytes};
   }
 
+  /// Has the system read a part of the archive that is wanted soon.
+  void fetch(std::size_t offset, std::size_t bytes) const noexcept { source_.fetch(offset, bytes); }
   /// Lets go of the memory of a part of the archive that is not wanted soon; touching it reads it again.
   void release(std::span<const std::byte> part) const noexcept { source_.release(part); }
 

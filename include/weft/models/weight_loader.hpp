@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstring>
 #include <filesystem>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -13,6 +14,7 @@
 
 #include <weft/formats/checkpoint.hpp>
 #include <weft/models/load_options.hpp>
+#include <weft/models/read_ahead.hpp>
 #include <weft/models/stored_names.hpp>
 #include <weft/models/tensor_table.hpp>
 #include <weft/ops/quantize.hpp>
@@ -102,6 +104,9 @@ class WeightLoader {
     check_names();
     Weights weights;
     weights.resize(config_);
+    std::optional<ReadAhead> ahead;
+    if (reads_ahead()) ahead.emplace(checkpoint_, names_in_order());
+    ahead_ = ahead ? &*ahead : nullptr;
     for_each_row([&](const Row& row, const TensorIndex& index, const std::string& tensor) {
       std::visit([&](auto slot) { fill(slot(weights, index), row, index, tensor); }, row.slot);
     });
@@ -147,6 +152,21 @@ class WeightLoader {
         }
       }
     }
+  }
+
+  /// Whether everything will be read, with threads of ours.
+  bool reads_ahead() const noexcept {
+    const bool all = options_.load == Load::repack || options_.weights || options_.preload;
+    return all && options_.threads != 1 && !options_.executor;
+  }
+  /// The tensors in the order in which they are read; tables that stay where they are are not.
+  std::vector<std::string> names_in_order() const {
+    std::vector<std::string> names;
+    for_each_row([&](const Row& row, const TensorIndex&, std::string name) {
+      if (row.lookup && !options_.preload) return;
+      if (names.empty() || names.back() != name) names.push_back(std::move(name));
+    });
+    return names;
   }
 
   /// Missing and unexpected tensors are found before anything is read.
@@ -236,6 +256,7 @@ class WeightLoader {
   /// After a tensor: its bytes in the file are no longer wanted where they were copied.
   void finish(const Row& row, const AnyTensor& stored, const std::string& name, bool copied) {
     if (copied) checkpoint_.release(name, stored);
+    if (ahead_) ahead_->finish(stored.bytes().size());
     if (row.repeated) return;
     done_ += stored.bytes().size();
     if (options_.progress) options_.progress({done_, total_, name});
@@ -304,6 +325,7 @@ class WeightLoader {
   StoredNames<A> names_;
   std::size_t total_ = 0;  // bytes of the tensors that are read
   std::size_t done_ = 0;
+  ReadAhead* ahead_ = nullptr;
 };
 
 }  // namespace weft::inline v0::detail

@@ -65,6 +65,10 @@ class QuantizedWeights final : public WeightsFile {
     for_each_part(layer, [&](const std::string& part) { stored_.release(part, stored_.tensor(part)); });
     return matrix;
   }
+  void fetch(const WeightsEntry& entry) const noexcept override {
+    const std::string_view layer = std::string_view(entry.name).substr(0, entry.name.size() - weight.size());
+    for_each_part(layer, [&](const std::string& part) { stored_.fetch(part); });
+  }
   void release(const AnyTensor&) const noexcept override {}
 
   /// The names of the stored tensors that the weights are made of or that say how activations would be quantised.

@@ -32,6 +32,10 @@ class StoredTensors {
     if (const WeightsFile* file = file_of(name)) return file->tensor(name);
     raise<FormatError>(source_, ": the tensor ", name, " is missing");
   }
+  /// Has the system read a tensor that is wanted soon.
+  void fetch(std::string_view name) const noexcept {
+    if (const WeightsFile* file = file_of(name)) file->fetch(*file->find(name));
+  }
   /// Lets go of the memory of a tensor that is not wanted soon.
   void release(std::string_view name, const AnyTensor& tensor) const noexcept {
     if (const WeightsFile* file = file_of(name)) file->release(tensor);
