@@ -158,6 +158,8 @@ std::string describe_weights(const Model& model, std::string_view source, const 
 template <class A>
 const A* find_in(std::span<const A* const> list, std::string_view model_type, std::string& known) {
   for (const A* architecture : list) {
+    if (!architecture || !architecture->read_config)
+      raise<ConfigError>("load: an architecture is a null pointer or has no read_config");
     if (architecture->model_type == model_type) return architecture;
     known += known.empty() ? "" : ", ";
     known += architecture->model_type;
