@@ -4,10 +4,12 @@
 //   classify_image MODEL picture.jpg
 //   classify_image MODEL picture.png cat dog "a bowl of fruit"
 #include <algorithm>
+#include <charconv>
 #include <cstdio>
 #include <exception>
 #include <numeric>
 #include <string>
+#include <system_error>
 #include <vector>
 
 #include <CLI/CLI.hpp>
@@ -26,13 +28,21 @@ struct Options {
   weft::LoadOptions load{};
 };
 
+/// CLI11 alone takes -1 for the largest number there is.
+std::string check_count(const std::string& text) {
+  std::size_t count = 0;
+  const auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), count);
+  const bool whole = failed == std::errc() && end == text.data() + text.size();
+  return whole ? std::string() : text + " is not a whole number of at least 0";
+}
+
 void declare(CLI::App& app, Options& o) {
   app.add_option("model", o.model, "Checkpoint: a directory of Hugging Face")->required();
   app.add_option("image", o.image, "A PNG or JPEG file")->required();
   app.add_option("labels", o.labels, "What may be in it, for models of images and texts");
   app.add_option("--prompt", o.prompt, "The text that a label is put into, at {}")->capture_default_str();
-  app.add_option("--top", o.top, "How many labels to print")->capture_default_str();
-  app.add_option("--threads", o.load.threads, "Threads; 0: one per processor");
+  app.add_option("--top", o.top, "How many labels to print")->check(check_count)->capture_default_str();
+  app.add_option("--threads", o.load.threads, "Threads; 0: one per processor")->check(check_count);
 }
 
 /// The probability of each label of the user's.

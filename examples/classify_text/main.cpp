@@ -4,6 +4,7 @@
 //
 // Without a text it reads stdin, where every line is one. Lines of unequal length run together without padding.
 #include <algorithm>
+#include <charconv>
 #include <cstddef>
 #include <cstdio>
 #include <exception>
@@ -11,6 +12,7 @@
 #include <numeric>
 #include <span>
 #include <string>
+#include <system_error>
 #include <vector>
 
 #include <CLI/CLI.hpp>
@@ -26,15 +28,24 @@ struct Options {
   weft::LoadOptions load{};
 };
 
+/// CLI11 alone takes -1 for the largest number there is.
+std::string check_count(const std::string& text) {
+  std::size_t count = 0;
+  const auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), count);
+  const bool whole = failed == std::errc() && end == text.data() + text.size();
+  return whole ? std::string() : text + " is not a whole number of at least 0";
+}
+
 void declare(CLI::App& app, Options& o) {
   app.add_option("-m,--model,model", o.model, "Checkpoint: a directory of Hugging Face")->required();
   app.add_option("--text,text", o.text, "The text; every line of stdin is one if none is given");
   app.add_option("-k,--top", o.top, "How many classes to print for a text, the most probable first")
+      ->check(check_count)
       ->capture_default_str();
   app.add_option("--batch", o.batch, "Lines of stdin that run together")
-      ->check(CLI::PositiveNumber)
+      ->check(CLI::Range(1, 1024))
       ->capture_default_str();
-  app.add_option("--threads", o.load.threads, "Threads; 0: one per processor");
+  app.add_option("--threads", o.load.threads, "Threads; 0: one per processor")->check(check_count);
 }
 
 /// The most probable classes of one text, a line each. logits: (classes), overwritten by probabilities.

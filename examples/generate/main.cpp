@@ -5,15 +5,18 @@
 // The text goes to stdout as it is made; the loading bar and the figures at the end go to stderr.
 #include <unistd.h>
 
+#include <charconv>
 #include <csignal>
 #include <cstdio>
 #include <exception>
 #include <iostream>
 #include <memory>
 #include <optional>
+#include <stdexcept>
 #include <stop_token>
 #include <string>
 #include <string_view>
+#include <system_error>
 #include <vector>
 
 #include <CLI/CLI.hpp>
@@ -47,30 +50,47 @@ struct Options {
   bool quiet = false;
 };
 
+/// CLI11 alone takes -1 for the largest number there is.
+std::string check_count(const std::string& text) {
+  std::size_t count = 0;
+  const auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), count);
+  const bool whole = failed == std::errc() && end == text.data() + text.size();
+  return whole ? std::string() : text + " is not a whole number of at least 0";
+}
+
 void declare(CLI::App& app, Options& o) {
   app.add_option("-m,--model,model", o.model, "Checkpoint: a directory of Hugging Face or Meta, or a GGUF file")
       ->required();
   app.add_option("--prompt,prompt", o.prompt, "The text to continue; - reads it from stdin")->required();
-  app.add_option("-n,--max-new-tokens", o.generate.max_new_tokens, "Tokens to produce at most")->capture_default_str();
+  app.add_option("-n,--max-new-tokens", o.generate.max_new_tokens, "Tokens to produce at most")
+      ->check(check_count)
+      ->capture_default_str();
   app.add_flag("--greedy", o.greedy, "Always take the likeliest token");
   app.add_option("-t,--temperature", o.temperature, "0 is greedy; the checkpoint's own, or 1, if not given");
-  app.add_option("-k,--top-k", o.top_k, "Choose among the k likeliest tokens; 0: all");
+  app.add_option("-k,--top-k", o.top_k, "Choose among the k likeliest tokens; 0: all")->check(check_count);
   app.add_option("-p,--top-p", o.top_p, "Choose among the likeliest tokens that make up this probability");
   app.add_option("--min-p", o.sampling.min_p, "Drop tokens less likely than this share of the likeliest");
   app.add_option("--repetition-penalty", o.repetition_penalty, "Divide the logits of tokens already used; 1: off");
   app.add_option("--frequency-penalty", o.sampling.frequency_penalty, "Subtract this per earlier use; 0: off");
   app.add_option("--presence-penalty", o.sampling.presence_penalty, "Subtract this from tokens already used; 0: off");
-  app.add_option("-s,--seed", o.sampling.seed, "Seed of the random numbers")->capture_default_str();
+  app.add_option("-s,--seed", o.sampling.seed, "Seed of the random numbers")->check(check_count)->capture_default_str();
   app.add_option("--stop", o.generate.stop, "End before this text; may be given several times")->take_all();
-  app.add_flag("!--ignore-eos", o.generate.stop_at_eos, "Go on past the end-of-sequence token");
-  app.add_flag("!--no-bos", o.generate.add_special_tokens, "Do not put the tokenizer's BOS before the prompt");
-  app.add_flag("!--plain", o.generate.parse_special_tokens, "Read \"</s>\" in the prompt as letters, not as the token");
-  app.add_option("-c,--context", o.session.context, "Positions of the cache; 0: the model's own, at most 8192");
-  app.add_option("--chunk", o.session.chunk, "Tokens of the prompt processed at once")->capture_default_str();
+  const auto switch_off = [&](const char* name, bool& what, const char* text) {
+    app.add_flag_callback(
+        name, [&what] { what = false; }, text);
+  };
+  switch_off("--ignore-eos", o.generate.stop_at_eos, "Go on past the end-of-sequence token");
+  switch_off("--no-bos", o.generate.add_special_tokens, "Do not put the tokenizer's BOS before the prompt");
+  switch_off("--plain", o.generate.parse_special_tokens, "Read \"</s>\" in the prompt as letters, not as the token");
+  app.add_option("-c,--context", o.session.context, "Positions of the cache; 0: the model's own, at most 8192")
+      ->check(check_count);
+  app.add_option("--chunk", o.session.chunk, "Tokens of the prompt processed at once")
+      ->check(check_count)
+      ->capture_default_str();
   app.add_option("--cache", o.cache, "Element type of the key/value cache")
       ->check(CLI::IsMember({"f32", "f16", "bf16", "q8_0"}))
       ->capture_default_str();
-  app.add_option("--threads", o.load.threads, "Threads; 0: one per processor");
+  app.add_option("--threads", o.load.threads, "Threads; 0: one per processor")->check(check_count);
   app.add_option("--compute", o.compute, "native: in the weights' type where the processor can; f32: always float")
       ->check(CLI::IsMember({"native", "f32"}))
       ->capture_default_str();
@@ -151,9 +171,13 @@ int run(Options& o) {
   const weft::CausalLM model = load(o);
   weft::Generator generate(sequence_of(o, model), sampling_of(o, model.generation_config()));
 
-  // Ctrl-C ends the text, not the program: what was written stays and the figures follow.
+  // Ctrl-C ends the text, not the program: what was written stays and the figures follow. The second one, as in a long
+  // prompt, ends the program.
   std::stop_source cancel;
-  std::signal(SIGINT, [](int) { interrupted = 1; });
+  std::signal(SIGINT, [](int) {
+    interrupted = 1;
+    std::signal(SIGINT, SIG_DFL);
+  });
   o.generate.cancel = cancel.get_token();
 
   if (o.echo) std::cout << o.prompt << std::flush;
@@ -162,7 +186,7 @@ int run(Options& o) {
     std::cout << piece << std::flush;
     if (interrupted) cancel.request_stop();
   }
-  std::cout << std::endl;
+  if (!(std::cout << std::endl)) throw std::runtime_error("the text cannot be written to stdout");
   if (o.log_probabilities)
     for (const weft::GeneratedToken& token : generation.tokens())
       std::fprintf(stderr, "%6d  %8.4f  %s\n", token.id, static_cast<double>(token.log_probability),
@@ -181,7 +205,8 @@ int main(int argc, char** argv) {
   try {
     return run(options);
   } catch (const std::exception& error) {
-    std::fprintf(stderr, "error: %s\n", error.what());
+    const char* over_the_bar = ::isatty(STDERR_FILENO) ? "\r\033[K" : "";
+    std::fprintf(stderr, "%serror: %s\n", over_the_bar, error.what());
     return 1;
   }
 }

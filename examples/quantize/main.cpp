@@ -6,12 +6,14 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <charconv>
 #include <cmath>
 #include <cstdio>
 #include <exception>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <system_error>
 #include <vector>
 
 #include <CLI/CLI.hpp>
@@ -91,6 +93,14 @@ void print_row(const std::string& name, weft::DType from, weft::DType to, const 
               loss->signal > 0 ? 100.0 * loss->rms / loss->signal : 0.0);
 }
 
+/// CLI11 alone takes -1 for the largest number there is.
+std::string check_count(const std::string& text) {
+  std::size_t count = 0;
+  const auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), count);
+  const bool whole = failed == std::errc() && end == text.data() + text.size();
+  return whole ? std::string() : text + " is not a whole number of at least 0";
+}
+
 int run(const Options& o) {
   const auto recipe = std::find_if(recipes.begin(), recipes.end(), [&](const Recipe& r) { return r.name == o.type; });
   const bool terminal = ::isatty(STDERR_FILENO);
@@ -149,13 +159,14 @@ int main(int argc, char** argv) {
   app.add_option("-t,--type", options.type, "The type of all matrices; _m: more bits where they count")
       ->check(CLI::IsMember(names))
       ->capture_default_str();
-  app.add_option("--threads", options.threads, "Threads; 0: one per processor");
+  app.add_option("--threads", options.threads, "Threads; 0: one per processor")->check(check_count);
   app.add_flag("-q,--quiet", options.quiet, "No report and no progress");
   CLI11_PARSE(app, argc, argv);
   try {
     return run(options);
   } catch (const std::exception& error) {
-    std::fprintf(stderr, "error: %s\n", error.what());
+    const char* over_the_bar = ::isatty(STDERR_FILENO) ? "\r\033[K" : "";
+    std::fprintf(stderr, "%serror: %s\n", over_the_bar, error.what());
     return 1;
   }
 }

@@ -3,7 +3,7 @@
 // What programs call of weft, but for the CUDA backend. Programs that want tensors and operations alone include
 // weft/core, weft/ops and weft/sampling headers instead and link weft::ops; the parts that these are made of (readers
 // of single formats, steps of tokenizers, layers, what describes a family of models in models/arch) are headers of
-// their own.
+// their own. An object that was moved from may be assigned to and destroyed, nothing else.
 
 #include <weft/core/any_tensor.hpp>
 #include <weft/core/config.hpp>

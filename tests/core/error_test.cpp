@@ -22,7 +22,7 @@ TEST(Error, RaiseJoinsTextAndNumbers) {
     EXPECT_STREQ(error.what(), "file a.bin: found 3, expected -4 true 65 end");
   }
   EXPECT_EQ(detail::concat(), "");
-  EXPECT_EQ(detail::concat(0.5), "0.500000");
+  EXPECT_EQ(detail::concat(0.5, " ", 0.1f, " ", -1e-9, " ", 1.f), "0.5 0.1 -1e-09 1");
 }
 
 template <class E>

@@ -63,6 +63,14 @@ TEST_F(MappedFiles, ShowTheBytes) {
   EXPECT_EQ(text(file), std::string("weft\0data", 9));
 }
 
+TEST_F(MappedFiles, AreNotPointersOfGitLfs) {
+  write("version https://git-lfs.github.com/spec/v1\noid sha256:4d7a21\nsize 12345\n");
+  EXPECT_EQ(failure(path()),
+            path() + ": a pointer of Git LFS in the place of the file, which \"git lfs pull\" fetches");
+  write("version https");
+  EXPECT_EQ(text(MappedFile(path())), "version https");
+}
+
 TEST_F(MappedFiles, KeepTheirBytesWhenReleased) {
   std::string content(5 * 4096 + 77, 'a');
   for (std::size_t i = 0; i < content.size(); i += 37) content[i] = static_cast<char>('b' + i % 19);

@@ -21,6 +21,7 @@
 namespace {
 
 using testing::HasSubstr;
+using weft::ConfigError;
 using weft::FormatError;
 using weft::Source;
 using weft_tests::message_of;
@@ -98,6 +99,7 @@ TEST(Source, CallbacksMayFail) {
       "c", 16, [](std::size_t, std::span<std::byte>) -> std::size_t { throw std::out_of_range("mine"); });
   EXPECT_THROW(broken.bytes(0, 4), std::out_of_range);
   EXPECT_THROW(broken.bytes(0, 4), std::out_of_range);  // the lock was let go
+  EXPECT_EQ(message_of<ConfigError>([] { Source::callback("c", 16, nullptr); }), "c: the callback is empty");
 }
 
 TEST(Source, StreamsNeedPositions) {
@@ -108,6 +110,7 @@ TEST(Source, StreamsNeedPositions) {
   const auto throwing = std::make_shared<std::istream>(&pipe);
   throwing->exceptions(std::ios::failbit | std::ios::badbit);
   EXPECT_THAT(message_of<FormatError>([&] { Source::stream("s", throwing); }), HasSubstr("no positions"));
+  EXPECT_EQ(message_of<ConfigError>([] { Source::stream("s", nullptr); }), "s: the stream is a null pointer");
 }
 
 TEST(Source, ThreadsMayShareAStream) {

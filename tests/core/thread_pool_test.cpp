@@ -28,6 +28,7 @@ TEST(ThreadPool, CountsItsThreads) {
   EXPECT_EQ(ThreadPool().concurrency(), available_processors());
   EXPECT_EQ(ThreadPool(1).concurrency(), 1u);
   EXPECT_EQ(ThreadPool(3).concurrency(), 3u);
+  EXPECT_THROW(ThreadPool(static_cast<std::size_t>(-1)), ConfigError);
 }
 
 TEST(ThreadPool, RunsEveryTaskOnce) {

@@ -292,6 +292,23 @@ TEST_F(Safetensors, RefusesToWriteWhatCannotBeRead) {
   EXPECT_THAT(write({{"a", value}}, "no/such/directory"), HasSubstr("cannot be written"));
 }
 
+TEST_F(Safetensors, WritesInThePlaceOfTheFileThatTensorsComeFrom) {
+  const std::filesystem::path path = directory.path() / "w.safetensors";
+  const std::vector<float> values(100000, 3.f);
+  weft::write_safetensors(path, std::vector<std::pair<std::string, weft::AnyTensor>>{
+                                    {"a", tensor<float>({100000}, values)}, {"b", tensor<float>({1}, {2})}});
+  const weft::SafetensorsFile before(path);
+  weft::write_safetensors(
+      path, std::vector<std::pair<std::string, weft::AnyTensor>>{{"a", before.tensor("a")}, {"c", before.tensor("b")}});
+  const weft::SafetensorsFile after(path);
+  EXPECT_TRUE(std::ranges::equal(after.tensor("a").elements<float>(), values));
+  EXPECT_THAT(after.tensor("c").elements<float>(), ElementsAre(2));
+  const auto fail = [](const weft::WriteProgress&) { throw weft::Cancelled("enough"); };
+  const std::vector<weft::TensorToWrite> one{{"a", weft::DType::f32, {100000}, [&] { return after.tensor("a"); }}};
+  EXPECT_THROW(weft::write_safetensors(path, one, {}, fail), weft::Cancelled);
+  EXPECT_TRUE(weft::SafetensorsFile(path).contains("c"));
+}
+
 TEST_F(Safetensors, MakesTensorsInTheirTurnAndReports) {
   std::vector<std::string> events;
   const auto make = [&](std::string name, std::size_t size, std::size_t made) {

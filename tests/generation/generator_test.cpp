@@ -472,6 +472,8 @@ TEST(Generator, RefusesBadPrompts) {
                 generate(std::vector<TokenId>{1, bad});
               }),
               "generate: token id " + std::to_string(bad) + " at index 1 is outside the vocabulary of 128");
+  EXPECT_EQ(message_of<ShapeError>([&] { generate(std::vector<TokenId>{1}, {.forced_bos = 128}); }),
+            "generate: forced_bos: token id 128 at index 0 is outside the vocabulary of 128");
   EXPECT_EQ(run(generate("abc", options)), expected);
 }
 

@@ -116,6 +116,7 @@ TEST(Seq2SeqGenerator, TheCallerMayForceOtherTokens) {
   EXPECT_EQ(text({})[0], 40);
   EXPECT_EQ(text({}).back(), 2);
   EXPECT_EQ(text({.forced_bos = 7})[0], 7);
+  for (const TokenId outside : {-1, 1 << 30}) EXPECT_THROW(text({.forced_bos = outside}), ShapeError);
   EXPECT_NE(text({.decoder_start = 7}), text({}));
 }
 

@@ -100,6 +100,10 @@ TEST(Perplexity, WhatDoesNotFitIsAnError) {
   EXPECT_THROW(perplexity(model, ids, {.window = 1000}), ConfigError);
   EXPECT_THROW(perplexity(model, ids, {.window = 10, .stride = 10}), ConfigError);
   EXPECT_THROW(perplexity(model, std::vector<TokenId>{5, 99999}), ShapeError);
+  std::vector<TokenId> far(300, 5);
+  far[128] = 1 << 30;  // what the last of the rows of logits that are held at once would be asked for
+  EXPECT_EQ(message_of<ShapeError>([&] { perplexity(model, far); }),
+            "perplexity: token id 1073741824 at index 128 is outside the vocabulary of 4096");
   std::stop_source stop;
   stop.request_stop();
   EXPECT_THROW(perplexity(model, ids, {.stop = stop.get_token()}), Cancelled);

@@ -114,10 +114,11 @@ TEST(Batch, WhatDoesNotFitIsAnErrorAndChangesNothing) {
   };
   Session &a = *fleet.sessions[0], &b = *fleet.sessions[1];
   Session foreign(other, {.context = 64}), half_cache(model, {.context = 64, .cache = DType::f16}), third(model);
-  EXPECT_THROW(forward(a, {1}, b, {}), ShapeError);
+  EXPECT_EQ(message_of<ShapeError>([&] { forward(a, {1}, b, {}); }), "Batch: entry 1: forward: there are no tokens");
   EXPECT_THROW(forward(a, {1}, b, {-1}), ShapeError);
   EXPECT_THROW(forward(a, {1}, b, std::vector<TokenId>(65, 1)), ShapeError);
   EXPECT_THROW(forward(a, {1}, a, {2}), ConfigError);
+  EXPECT_THROW(batch.forward(std::vector<BatchEntry>{{nullptr, {}}}), ConfigError);
   EXPECT_THROW(forward(a, {1}, foreign, {2}), ConfigError);
   EXPECT_THROW(forward(a, {1}, half_cache, {2}), ConfigError);
   const std::vector<TokenId> token{1};

@@ -61,7 +61,7 @@ TEST(CausalLM, DescribesItself) {
   CausalLM::Parts made = parts(true);
   made.kernels = &cpu::kernels_for(cpu::Isa::generic);
   EXPECT_EQ(CausalLM(made).describe(),
-            "here: llama, 176 parameters (bf16, 12 tensors, 624 bytes)\n"
+            "here: llama, 176 parameters (f32, 12 tensors, 624 bytes)\n"
             "  layers 1, hidden 4, intermediate 6, heads 2, kv_heads 1, head_dim 2, vocab 10, context 16\n"
             "  kernels generic, threads 1\n");
   made.config.window = 7;

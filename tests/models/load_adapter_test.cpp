@@ -200,6 +200,9 @@ TEST(LoadAdapter, TensorsThatDoNotFitAreNamed) {
       tensors.emplace_back(std::string("base_model.model.") + name, zeros(DType::f32, {97, 64}));
   });
   EXPECT_THAT(failure<FormatError>(twice), HasSubstr("lm_head.weight is there twice"));
+  AdapterCopy none;
+  none.set("target_modules", nlohmann::json::array()).edit_tensors([](auto& tensors) { tensors.clear(); });
+  EXPECT_THAT(failure<FormatError>(none), HasSubstr("adapter_model.safetensors: the adapter has no tensors"));
 }
 
 TEST(LoadAdapter, ConfigsThatDoNotFitAreErrors) {

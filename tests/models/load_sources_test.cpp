@@ -232,6 +232,8 @@ TEST(LoadSources, SaysWhatIsMissingOrUnknown) {
   };
   EXPECT_THAT(error({}), HasSubstr("there are no files"));
   EXPECT_THAT(error({text("tokenizer.json", "{}")}), HasSubstr("tokenizer.json: neither a GGUF file nor"));
+  EXPECT_EQ(error({text("config.json", "{}"), text("config.json", "{}")}),
+            "config.json: there are two files of this name");
   EXPECT_THAT(error({text("model.safetensors", "")}), HasSubstr("model.safetensors: there is no config.json"));
   EXPECT_THAT(error({text("config.json", "{}")}), HasSubstr("config.json: there is neither model.safetensors"));
   EXPECT_THAT(error({text("config.json", "")}), HasSubstr("config.json: byte"));

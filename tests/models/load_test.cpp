@@ -152,6 +152,16 @@ TEST(LoadCausalLM, RunsOnTheHostsExecutor) {
   EXPECT_TRUE(same_bits(observed, observe(load_causal_lm(fixture("llama-mha"), {.threads = 1}), ids)));
 }
 
+TEST(LoadCausalLM, RefusesAnExecutorWithoutThreads) {
+  struct NoThreads final : Executor {
+    std::size_t concurrency() const noexcept override { return 0; }
+    void run(std::size_t, FunctionRef<void(std::size_t)>) override {}
+  };
+  EXPECT_EQ(message_of<ConfigError>(
+                [] { load_causal_lm(fixture("llama-mha"), {.executor = std::make_shared<NoThreads>()}); }),
+            "LoadOptions: the executor's concurrency is 0, expected at least 1");
+}
+
 TEST(LoadCausalLM, MakesAsManyThreadsAsAskedFor) {
   for (const std::size_t threads : {1u, 2u, 3u})
     EXPECT_EQ(load_causal_lm(fixture("llama-mha"), {.threads = threads}).executor().concurrency(), threads);
@@ -191,6 +201,9 @@ TEST(LoadCausalLM, RunsAFamilyOfTheCallers) {
   EXPECT_EQ(model.model_type(), "alpaca");
   const std::vector<TokenId> ids = some_ids(9, 128);
   EXPECT_TRUE(same_bits(observe(model, ids), observe(load_causal_lm(fixture("llama-mha"), {.threads = 1}), ids)));
+  static constexpr std::array<const DecoderArchitecture*, 1> none{nullptr};
+  EXPECT_EQ(message_of<ConfigError>([&] { copy.load({}, none); }),
+            "load: an architecture is a null pointer or has no read_config");
 }
 
 // -- One model in every layout that its weights are published in.
@@ -504,7 +517,8 @@ TEST(Load, RefusesTypesThatNoProductReads) {
   const CheckpointCopy copy;
   for (const DType dtype : {DType::q2_k, DType::q3_k, DType::iq4_nl, DType::i8, DType::f64})
     EXPECT_EQ(message_of<UnsupportedError>([&] { copy.load({.weights = dtype}); }),
-              copy.path().string() + ": weights cannot be loaded as " + std::string(name(dtype)));
+              copy.path().string() + ": weights cannot be loaded as " + std::string(name(dtype)) +
+                  " (f32, f16, bf16, q8_0, q4_0, q4_1, q5_0, q5_1, q4_k, q5_k, q6_k, q8_128, q8_row are possible)");
 }
 
 TEST(BadCheckpoint, ATensorOfAnotherType) {

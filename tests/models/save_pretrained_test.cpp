@@ -174,6 +174,17 @@ TEST(SavePretrained, LeavesNothingBehindWhereItFails) {
   EXPECT_TRUE(std::filesystem::is_empty(directory.path()));
 }
 
+TEST(SavePretrained, TakesAwayNothingButItsOwnWhereItFails) {
+  const TemporaryDirectory directory;
+  directory.write("generation_config.json", "mine");
+  std::filesystem::create_directory(directory.path() / "tokenizer_config.json");
+  const std::filesystem::path tales = std::filesystem::path(WEFT_MODELS_DIR) / "tales";
+  EXPECT_THROW(save_pretrained(load_causal_lm(tales, exact), directory.path()), FormatError);
+  EXPECT_TRUE(std::filesystem::exists(directory.path() / "generation_config.json"));
+  EXPECT_TRUE(std::filesystem::is_directory(directory.path() / "tokenizer_config.json"));
+  EXPECT_FALSE(std::filesystem::exists(directory.path() / "model.safetensors"));
+}
+
 TEST(SavePretrained, SaysWhatItCannotSave) {
   const TemporaryDirectory directory;
   const CausalLM model = load_causal_lm(fixture("llama-gqa"), exact);
@@ -190,6 +201,10 @@ TEST(SavePretrained, SaysWhatItCannotSave) {
   directory.write("config.json", "{}");
   EXPECT_THAT(message_of<ConfigError>([&] { save_pretrained(model, directory.path()); }),
               HasSubstr("config.json: there is a checkpoint already"));
+  const TemporaryDirectory meta;
+  meta.write("params.json", "{}");
+  EXPECT_THAT(message_of<ConfigError>([&] { save_pretrained(model, meta.path()); }),
+              HasSubstr("params.json: there is a checkpoint already"));
   directory.write("file", "");
   EXPECT_THROW(save_pretrained(model, directory.path() / "file"), FormatError);
 }

@@ -310,7 +310,7 @@ TEST_F(FailingForward, LogitsOfAnotherShape) {
 }
 
 TEST_F(FailingForward, TruncatingToMoreThanThereIs) {
-  EXPECT_EQ(message_of<ShapeError>([&] { session.truncate(11); }), "truncate: 11 tokens of 10");
+  EXPECT_EQ(message_of<ShapeError>([&] { session.truncate(11); }), "truncate: to 11 tokens, the session has 10");
 }
 
 TEST_F(FailingForward, StoppedBeforeItBegins) {

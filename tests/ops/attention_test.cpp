@@ -485,6 +485,7 @@ TEST_P(Attention, WhatDoesNotFitIsAnError) {
   const Tensor<float, 3> no_heads({5, 0, 16});
   EXPECT_THROW(attention(q, no_heads, no_heads, out, params, ctx), ShapeError);
   EXPECT_THROW(with([](AttentionParams& p) { p.offset = 3; }), ShapeError) << "the last token has no key";
+  EXPECT_THROW(with([](AttentionParams& p) { p.offset = static_cast<std::size_t>(-1); }), ShapeError);
   EXPECT_NO_THROW(with([](AttentionParams& p) { p.offset = 3, p.causal = false; }));
   const Tensor<bool, 1> mask({4});
   EXPECT_THROW(with([&](AttentionParams& p) { p.key_mask = mask.elements(); }), ShapeError);

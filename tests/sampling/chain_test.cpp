@@ -392,13 +392,13 @@ TEST(Sampler, NamesBadParameters) {
   const auto message = [](const SamplingParams& params) {
     return message_of<ConfigError>([&] { Sampler sampler(params, 10); });
   };
-  EXPECT_EQ(message({.temperature = -1.f}), "temperature is -1.000000, allowed: finite and at least 0");
+  EXPECT_EQ(message({.temperature = -1.f}), "temperature is -1, allowed: finite and at least 0");
   EXPECT_EQ(message({.temperature = not_a_number}).find("temperature is "), 0u);
   EXPECT_EQ(message({.temperature = infinity}).find("temperature is inf"), 0u);
-  EXPECT_EQ(message({.top_p = 0.f}), "top_p is 0.000000, allowed: above 0 and at most 1");
+  EXPECT_EQ(message({.top_p = 0.f}), "top_p is 0, allowed: above 0 and at most 1");
   EXPECT_EQ(message({.top_p = 1.0001f}).find("top_p is 1.0001"), 0u);
   EXPECT_EQ(message({.top_p = not_a_number}).find("top_p is "), 0u);
-  EXPECT_EQ(message({.min_p = 1.f}), "min_p is 1.000000, allowed: at least 0 and below 1");
+  EXPECT_EQ(message({.min_p = 1.f}), "min_p is 1, allowed: at least 0 and below 1");
   EXPECT_EQ(message({.min_p = -0.5f}).find("min_p is -0.5"), 0u);
   EXPECT_EQ(message({.min_p = not_a_number}).find("min_p is "), 0u);
   EXPECT_EQ(message({.repetition_penalty = 0.f}).find("repetition_penalty is 0"), 0u);

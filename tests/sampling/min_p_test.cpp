@@ -47,8 +47,8 @@ TEST(MinP, KeepsEqualsOfTheBestAndZeroKeepsAll) {
 }
 
 TEST(MinP, NamesWhatIsWrong) {
-  EXPECT_EQ(message_of<ConfigError>([] { MinP p(1.f); }), "min_p is 1.000000, allowed: at least 0 and below 1");
-  EXPECT_EQ(message_of<ConfigError>([] { MinP p(-0.1f); }), "min_p is -0.100000, allowed: at least 0 and below 1");
+  EXPECT_EQ(message_of<ConfigError>([] { MinP p(1.f); }), "min_p is 1, allowed: at least 0 and below 1");
+  EXPECT_EQ(message_of<ConfigError>([] { MinP p(-0.1f); }), "min_p is -0.1, allowed: at least 0 and below 1");
   EXPECT_NE(message_of<ConfigError>([] { MinP p(not_a_number); }).find("min_p is "), std::string::npos);
   std::vector<float> logits{-infinity};
   EXPECT_NE(message_of<NumericError>([&] { MinP(0.5f)(logits, {}); }).find("all 1 are -inf"), std::string::npos);

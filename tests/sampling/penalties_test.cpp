@@ -79,7 +79,7 @@ TEST(Penalties, ATokenOutsideTheVocabularyIsAnErrorAndChangesNothing) {
 
 TEST(Penalties, NamesWhatIsWrong) {
   EXPECT_EQ(message_of<ConfigError>([] { Penalties p({.repetition = 0.f}); }),
-            "repetition_penalty is 0.000000, allowed: finite and above 0");
+            "repetition_penalty is 0, allowed: finite and above 0");
   EXPECT_NE(message_of<ConfigError>([] { Penalties p({.repetition = -1.f}); }).find("repetition_penalty is -1"),
             std::string::npos);
   EXPECT_NE(message_of<ConfigError>([] { Penalties p({.repetition = not_a_number}); }).find("repetition_penalty"),

@@ -29,7 +29,7 @@ TEST(Temperature, OneChangesNothing) {
 
 TEST(Temperature, NamesWhatIsWrong) {
   EXPECT_EQ(message_of<ConfigError>([] { Temperature t(-0.5f); }),
-            "temperature is -0.500000, allowed: finite and at least 0");
+            "temperature is -0.5, allowed: finite and at least 0");
   EXPECT_NE(message_of<ConfigError>([] { Temperature t(not_a_number); }).find("temperature is "), std::string::npos);
   EXPECT_NE(message_of<ConfigError>([] { Temperature t(infinity); }).find("temperature is inf"), std::string::npos);
   EXPECT_EQ(message_of<ConfigError>([] { Temperature t(0.f); }),

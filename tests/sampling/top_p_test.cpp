@@ -134,9 +134,9 @@ TEST(TopP, OneKeepsAllAndTinyKeepsTheBest) {
 }
 
 TEST(TopP, NamesWhatIsWrong) {
-  EXPECT_EQ(message_of<ConfigError>([] { TopP p(0.f); }), "top_p is 0.000000, allowed: above 0 and at most 1");
-  EXPECT_EQ(message_of<ConfigError>([] { TopP p(1.5f); }), "top_p is 1.500000, allowed: above 0 and at most 1");
-  EXPECT_EQ(message_of<ConfigError>([] { TopP p(-0.5f); }), "top_p is -0.500000, allowed: above 0 and at most 1");
+  EXPECT_EQ(message_of<ConfigError>([] { TopP p(0.f); }), "top_p is 0, allowed: above 0 and at most 1");
+  EXPECT_EQ(message_of<ConfigError>([] { TopP p(1.5f); }), "top_p is 1.5, allowed: above 0 and at most 1");
+  EXPECT_EQ(message_of<ConfigError>([] { TopP p(-0.5f); }), "top_p is -0.5, allowed: above 0 and at most 1");
   EXPECT_NE(message_of<ConfigError>([] { TopP p(not_a_number); }).find("top_p is "), std::string::npos);
   std::vector<float> logits{0.f, not_a_number};
   EXPECT_NE(message_of<NumericError>([&] { TopP(0.5f)(logits, {}); }).find("logit[1] is "), std::string::npos);
@@ -169,8 +169,7 @@ TEST(SampleTopP, PIsAShareOfTheSum) {
 TEST(SampleTopP, NamesWhatIsWrong) {
   Philox rng(0);
   const std::vector<float> p{1.f};
-  EXPECT_EQ(message_of<ConfigError>([&] { sample_top_p(p, 0.f, rng); }),
-            "top_p is 0.000000, allowed: above 0 and at most 1");
+  EXPECT_EQ(message_of<ConfigError>([&] { sample_top_p(p, 0.f, rng); }), "top_p is 0, allowed: above 0 and at most 1");
   EXPECT_NE(message_of<NumericError>([&] {
               sample_top_p(std::vector<float>{not_a_number}, 0.5f, rng);
             }).find("probability[0]"),

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <charconv>
 #include <concepts>
 #include <stdexcept>
 #include <string>
@@ -69,9 +70,15 @@ inline void append(std::string& out, const char* text) { out += text; }
 inline void append(std::string& out, const std::string& text) { out += text; }
 inline void append(std::string& out, char character) { out += character; }
 inline void append(std::string& out, bool value) { out += value ? "true" : "false"; }
-template <class Number>
-requires(std::integral<Number> || std::floating_point<Number>) void append(std::string& out, Number value) {
+template <std::integral Number>
+void append(std::string& out, Number value) {
   out += std::to_string(value);
+}
+/// The fewest digits that tell a number from all others.
+template <std::floating_point Number>
+void append(std::string& out, Number value) {
+  char text[64];
+  out.append(text, std::to_chars(text, text + sizeof text, value).ptr);
 }
 
 /// The arguments (text and numbers) joined into one string.

@@ -14,6 +14,7 @@
 #include <new>
 #include <span>
 #include <string>
+#include <string_view>
 #include <utility>
 
 #include <weft/core/error.hpp>
@@ -56,7 +57,8 @@ class MappedFile {
  public:
   MappedFile() = default;
 
-  /// Throws FormatError naming the file where it cannot be opened, is no regular file, or is empty.
+  /// Throws FormatError naming the file where it cannot be opened, is no regular file, is empty, or a pointer of Git
+  /// LFS.
   explicit MappedFile(const std::string& path) {
     Descriptor file{::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)};
     if (file.number < 0) fail(path, "cannot be opened");
@@ -64,6 +66,7 @@ class MappedFile {
     if (::fstat(file.number, &status) != 0) fail(path, "cannot be examined");
     if (!S_ISREG(status.st_mode)) raise<FormatError>(path, ": not a regular file");
     if (status.st_size == 0) raise<FormatError>(path, ": the file is empty");
+    refuse_pointer(file.number, path);
     size_ = static_cast<std::size_t>(status.st_size);
     void* memory = ::mmap(nullptr, size_, PROT_READ, MAP_PRIVATE, file.number, 0);
     if (memory == MAP_FAILED) fail(path, "cannot be mapped");
@@ -125,6 +128,13 @@ class MappedFile {
     }
   };
 
+  /// What git leaves in the place of a file that it did not fetch.
+  static void refuse_pointer(int file, const std::string& path) {
+    constexpr std::string_view beginning = "version https://git-lfs.github.com/spec/";
+    char text[beginning.size()];
+    if (::pread(file, text, sizeof text, 0) == ssize_t{sizeof text} && std::string_view(text, sizeof text) == beginning)
+      raise<FormatError>(path, ": a pointer of Git LFS in the place of the file, which \"git lfs pull\" fetches");
+  }
   [[noreturn]] static void fail(const std::string& path, const char* what) {
     const int code = errno;
     char text[128] = "";

@@ -53,16 +53,18 @@ class Source {
     source.owner_ = std::move(owner);
     return source;
   }
-  /// `size` bytes that a callback reads when they are needed.
+  /// `size` bytes that a callback reads when they are needed. Throws ConfigError for an empty callback.
   static Source callback(std::string name, std::size_t size, Read read) {
+    if (!read) raise<ConfigError>(name, ": the callback is empty");
     Source source(std::move(name), size);
     source.reader_ = std::make_shared<Reader>();
     source.reader_->read = std::move(read);
     return source;
   }
   /// What a stream holds from its beginning on, read when it is needed; nobody else may use the stream as long. Throws
-  /// FormatError for a stream that has no positions, such as a pipe.
+  /// FormatError for a stream that has no positions, such as a pipe, ConfigError for a null pointer.
   static Source stream(std::string name, std::shared_ptr<std::istream> stream) {
+    if (!stream) raise<ConfigError>(name, ": the stream is a null pointer");
     const auto failed = [name](const char* what) { raise<FormatError>(name, ": the stream ", what); };
     std::size_t size = 0;
     try {

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include <weft/core/config.hpp>
+#include <weft/core/error.hpp>
 #include <weft/core/executor.hpp>
 
 namespace weft::inline v0 {
@@ -43,8 +44,11 @@ inline std::size_t available_processors() noexcept {
 /// calls run().
 class ThreadPool final : public Executor {
  public:
-  /// 0 threads: one per available processor. Throws std::system_error where threads cannot be started.
+  /// 0 threads: one per available processor. Throws ConfigError for more than 65536, std::system_error where they
+  /// cannot be started.
   explicit ThreadPool(std::size_t threads = 0) {
+    constexpr std::size_t most = 65536;
+    if (threads > most) raise<ConfigError>("ThreadPool: ", threads, " threads, expected at most ", most);
     if (threads == 0) threads = available_processors();
     try {
       workers_.reserve(threads - 1);

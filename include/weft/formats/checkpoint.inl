@@ -37,11 +37,12 @@ WEFT_INLINE Checkpoint Checkpoint::open(const std::filesystem::path& path) {
   Checkpoint checkpoint(path);
   if (std::filesystem::is_directory(status)) {
     checkpoint.read_directory();
-  } else if (is_gguf_file(path)) {
-    checkpoint.read_gguf();
   } else {
-    raise<UnsupportedError>(path.string(), ": neither a checkpoint directory nor a GGUF file; single files of kind \"",
-                            path.extension().string(), "\" are not supported");
+    if (!is_gguf_file(Source::file(path.string())))
+      raise<UnsupportedError>(path.string(),
+                              ": neither a checkpoint directory nor a GGUF file; of other checkpoints open the"
+                              " directory that holds the files");
+    checkpoint.read_gguf();
   }
   checkpoint.list_names();
   return checkpoint;
@@ -120,11 +121,13 @@ WEFT_INLINE void Checkpoint::check_source_names() const {
   constexpr std::array<std::string_view, 5> known{"config.json", "generation_config.json", "quantize_config.json",
                                                   "model.safetensors.index.json", "pytorch_model.bin.index.json"};
   const auto weights = [](std::string_view name) { return name.ends_with(".safetensors") || name.ends_with(".bin"); };
-  for (const Source& source : sources_)
+  for (const Source& source : sources_) {
+    if (find_source(source.name()) != &source) raise<FormatError>(source.name(), ": there are two files of this name");
     if (std::find(known.begin(), known.end(), source.name()) == known.end() && !weights(source.name()))
       raise<UnsupportedError>(source.name(),
                               ": neither a GGUF file nor, by its name, one of a Hugging Face directory"
                               " that is read from sources");
+  }
 }
 
 WEFT_INLINE void Checkpoint::read_gguf() {

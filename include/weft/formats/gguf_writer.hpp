@@ -6,12 +6,10 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
-#include <fstream>
 #include <functional>
 #include <span>
 #include <string>
 #include <string_view>
-#include <system_error>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -22,6 +20,7 @@
 #include <weft/core/shape.hpp>
 #include <weft/formats/gguf.hpp>
 #include <weft/formats/gguf_value.hpp>
+#include <weft/formats/output_file.hpp>
 #include <weft/formats/utf8.hpp>
 #include <weft/formats/weights_file.hpp>
 
@@ -145,18 +144,18 @@ class GgufWriter {
   /// written, ShapeError where a tensor that is made has another type or shape than was announced, and what makes it
   /// throws.
   void write(const std::filesystem::path& path, const std::function<void(const WriteProgress&)>& progress = {}) const {
-    std::filesystem::path unfinished = path;
-    unfinished += ".part";
-    try {
-      write_to(unfinished, progress);
-      std::error_code failed;
-      std::filesystem::rename(unfinished, path, failed);
-      if (failed) raise<FormatError>(path.string(), ": cannot be written: ", failed.message());
-    } catch (...) {
-      std::error_code ignored;
-      std::filesystem::remove(unfinished, ignored);
-      throw;
+    detail::OutputFile file(path);
+    const std::string head = header();
+    file.write(head.data(), head.size());
+    const std::string zeros(alignment_, '\0');
+    for (const Tensor& tensor : tensors_) {
+      const AnyTensor made = tensor.make();
+      detail::as_announced(made, tensor.name, tensor.dtype, tensor.shape);
+      file.write(made.bytes().data(), tensor.bytes);
+      file.write(zeros.data(), aligned(tensor.bytes) - tensor.bytes);
+      if (progress) progress({tensor.offset + aligned(tensor.bytes), data_bytes_, tensor.name});
     }
+    file.finish();
   }
 
  private:
@@ -186,25 +185,6 @@ class GgufWriter {
   static void begin_array(std::string& out, GgufType type, std::size_t size) {
     detail::append_gguf(out, detail::gguf_number_of(type));
     detail::append_gguf(out, std::uint64_t{size});
-  }
-
-  void write_to(const std::filesystem::path& path, const std::function<void(const WriteProgress&)>& progress) const {
-    std::ofstream file(path, std::ios::binary | std::ios::trunc);
-    const auto put = [&](const char* bytes, std::size_t size) {
-      if (!file.write(bytes, static_cast<std::streamsize>(size)))
-        raise<FormatError>(path.string(), ": cannot be written");
-    };
-    const std::string head = header();
-    put(head.data(), head.size());
-    const std::string zeros(alignment_, '\0');
-    for (const Tensor& tensor : tensors_) {
-      const AnyTensor made = tensor.make();
-      detail::as_announced(made, tensor.name, tensor.dtype, tensor.shape);
-      put(reinterpret_cast<const char*>(made.bytes().data()), tensor.bytes);
-      put(zeros.data(), aligned(tensor.bytes) - tensor.bytes);
-      if (progress) progress({tensor.offset + aligned(tensor.bytes), data_bytes_, tensor.name});
-    }
-    if (!file.flush()) raise<FormatError>(path.string(), ": cannot be written");
   }
 
   std::size_t alignment_;

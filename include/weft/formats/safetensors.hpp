@@ -7,7 +7,6 @@
 #include <cstdint>
 #include <cstring>
 #include <filesystem>
-#include <fstream>
 #include <functional>
 #include <optional>
 #include <span>
@@ -23,6 +22,7 @@
 #include <weft/core/source.hpp>
 #include <weft/formats/json.hpp>
 #include <weft/formats/json_text.hpp>
+#include <weft/formats/output_file.hpp>
 #include <weft/formats/utf8.hpp>
 #include <weft/formats/weights_file.hpp>
 
@@ -231,9 +231,10 @@ inline std::string safetensors_header(const std::filesystem::path& path, std::sp
 }  // namespace detail
 
 /// Writes tensors as the reference implementation does: the widest element types first, then by name, the data
-/// starting at a multiple of 8 bytes. Every tensor is made when its turn comes, so that no more than one of them is in
-/// memory. `progress` is called after every tensor; what it throws ends writing. Throws FormatError for a name that is
-/// given twice, not UTF-8 or reserved, and where the file cannot be written, ShapeError where a tensor that is made has
+/// starting at a multiple of 8 bytes. The file has its name only when it is complete, so that the tensors may come from
+/// a file of that name. Every tensor is made when its turn comes, so that no more than one of them is in memory.
+/// `progress` is called after every tensor; what it throws ends writing. Throws FormatError for a name that is given
+/// twice, not UTF-8 or reserved, and where the file cannot be written, ShapeError where a tensor that is made has
 /// another type or shape than was announced.
 inline void write_safetensors(const std::filesystem::path& path, std::span<const TensorToWrite> tensors,
                               const SafetensorsFile::Metadata& metadata = {},
@@ -251,22 +252,18 @@ inline void write_safetensors(const std::filesystem::path& path, std::span<const
   });
   const std::string header = detail::safetensors_header(path, order, metadata);
   const std::uint64_t length = header.size();
-  std::ofstream file(path, std::ios::binary | std::ios::trunc);
-  const auto put = [&](const void* bytes, std::size_t size) {
-    if (!file.write(static_cast<const char*>(bytes), static_cast<std::streamsize>(size)))
-      raise<FormatError>(path.string(), ": cannot be written");
-  };
-  put(&length, sizeof length);
-  put(header.data(), header.size());
+  detail::OutputFile file(path);
+  file.write(&length, sizeof length);
+  file.write(header.data(), header.size());
   std::size_t done = 0;
   for (const TensorToWrite* tensor : order) {
     const AnyTensor made = tensor->read();
     detail::as_announced(made, tensor->name, tensor->dtype, tensor->shape);
-    put(made.bytes().data(), made.bytes().size());
+    file.write(made.bytes().data(), made.bytes().size());
     done += made.bytes().size();
     if (progress) progress({done, total, tensor->name});
   }
-  if (!file.flush()) raise<FormatError>(path.string(), ": cannot be written");
+  file.finish();
 }
 
 /// The same for tensors that are there already.

@@ -65,7 +65,7 @@ struct GenerationTimings {
 };
 
 /// A text in the making: an input range of pieces of UTF-8, each valid until the next is asked for. Iterating runs the
-/// model; leaving the loop early stops it.
+/// model; leaving the loop early stops it. It refers to its Generator, which must live as long: give that a name.
 class Generation {
  public:
   class Iterator;
@@ -110,7 +110,8 @@ class Generator {
 
   /// Begins a text that continues the prompt; what the previous call returned ends. Throws TokenizerError where the
   /// model has no tokenizer or cannot encode the prompt, ConfigError for an empty prompt, a prompt that leaves no room
-  /// in the context, or an empty stop string. Iterating throws NumericError where the model's logits are not numbers.
+  /// in the context, or an empty stop string, ShapeError for a forced_bos outside the vocabulary. Iterating throws
+  /// NumericError where the model's logits are not numbers.
   Generation operator()(std::string_view prompt, const GenerateOptions& options = {});
   /// The same from token ids, taken as they are. Throws ShapeError for ids outside the vocabulary.
   Generation operator()(std::span<const TokenId> prompt, const GenerateOptions& options = {});
@@ -155,9 +156,9 @@ struct Generation::State {
       raise<ConfigError>("generate: the prompt has ", prompt.size(), " tokens, the context holds ",
                          sequence->context());
     const std::size_t vocab = sequence->model().config().vocab;
-    for (std::size_t i = 0; i < prompt.size(); ++i)
-      if (prompt[i] < 0 || static_cast<std::size_t>(prompt[i]) >= vocab)
-        raise<ShapeError>("generate: token id ", prompt[i], " at index ", i, " is outside the vocabulary of ", vocab);
+    detail::require_token_ids("generate", prompt, vocab);
+    if (requested.forced_bos)
+      detail::require_token_ids("generate: forced_bos", std::span(&*requested.forced_bos, 1), vocab);
     StopStrings matcher(requested.stop);
     if (!requested.stop.empty() && !decoder)
       raise<TokenizerError>("generate: stop strings need a tokenizer, and the model was loaded without one");

@@ -41,6 +41,7 @@ struct PerplexityOptions {
 inline Perplexity perplexity(const CausalLM& model, std::span<const TokenId> ids,
                              const PerplexityOptions& options = {}) {
   if (ids.size() < 2) raise<ShapeError>("perplexity: ", ids.size(), " tokens, expected at least two");
+  detail::require_token_ids("perplexity", ids, model.config().vocab);
   const std::size_t window = detail::checked_context("perplexity", model.config(), options.window);
   if (window < 2) raise<ConfigError>("perplexity: a window of ", window, " token, expected at least two");
   const std::size_t stride = options.stride ? options.stride : window - 1;

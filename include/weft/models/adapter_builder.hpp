@@ -112,6 +112,8 @@ class AdapterBuilder {
   }
 
   Adapter build() {
+    if (parts_.matrices.empty() && parts_.vectors.empty())
+      raise<FormatError>(parts_.source, ": the adapter has no tensors, it would change nothing");
     for (Adapter::Matrix& matrix : parts_.matrices)
       if (!matrix.magnitude.length.empty())
         measure_magnitude(

@@ -46,9 +46,9 @@ class Batch {
 
   /// Appends to every session its tokens and returns the logits (entries, vocab) that predict the one after the last of
   /// each; they are valid until the next call. Throws ShapeError for no tokens, ids outside the vocabulary, more tokens
-  /// than a context has room for or more entries than options.sequences, ConfigError for a session of another model, of
-  /// another cache type than the first, with a context that makes its positions rotate otherwise, or named twice, and
-  /// Cancelled when `stop` is requested; all sessions are then as they were.
+  /// than a context has room for or more entries than options.sequences, ConfigError for a session that is a null
+  /// pointer, of another model, of another cache type than the first, with a context that makes its positions rotate
+  /// otherwise, or named twice, and Cancelled when `stop` is requested; all sessions are then as they were.
   TensorView<const float, 2> forward(std::span<const BatchEntry> entries, std::stop_token stop = {}) {
     check(entries);
     if (entries.empty()) return logits_.narrow(0, 0, 0);
@@ -71,8 +71,13 @@ class Batch {
     if (entries.size() > options_.sequences)
       raise<ShapeError>("Batch: ", entries.size(), " entries, at most ", options_.sequences, " go on at once");
     for (std::size_t i = 0; i < entries.size(); ++i) {
+      if (!entries[i].session) raise<ConfigError>("Batch: the session of entry ", i, " is a null pointer");
       const Session& session = *entries[i].session;
-      session.check(entries[i].tokens);
+      try {
+        session.check(entries[i].tokens);
+      } catch (const ShapeError& error) {
+        raise<ShapeError>("Batch: entry ", i, ": ", error.what());
+      }
       if (&session.model().weights() != &model().weights())
         raise<ConfigError>("Batch: the session of entry ", i, " is one of another model");
       if (session.context() > context_)

@@ -69,10 +69,10 @@ class CausalLM {
   /// A few lines of text: family, numbers of parameters and tensors, memory, sizes.
   std::string describe() const {
     const DecoderConfig& c = config();
-    return detail::concat(detail::describe_weights(*this, parts_->source, weights().embedding.dtype()), "  layers ",
-                          c.layers, ", hidden ", c.hidden, ", intermediate ", c.intermediate, ", heads ", c.heads,
-                          ", kv_heads ", c.kv_heads, ", head_dim ", c.head_dim, ", vocab ", c.vocab, ", context ",
-                          c.context, c.window ? detail::concat(", window ", c.window) : std::string(),
+    return detail::concat(detail::describe_weights(*this, parts_->source, weights()), "  layers ", c.layers,
+                          ", hidden ", c.hidden, ", intermediate ", c.intermediate, ", heads ", c.heads, ", kv_heads ",
+                          c.kv_heads, ", head_dim ", c.head_dim, ", vocab ", c.vocab, ", context ", c.context,
+                          c.window ? detail::concat(", window ", c.window) : std::string(),
                           c.experts ? detail::concat(", experts ", c.experts) : std::string(), "\n", "  kernels ",
                           kernels().name, ", threads ", executor().concurrency(), "\n");
   }

@@ -67,10 +67,10 @@ class Encoder {
   /// A few lines of text: family, numbers of parameters and tensors, memory, sizes, heads.
   std::string describe() const {
     const EncoderConfig& c = config();
-    return detail::concat(detail::describe_weights(*this, source(), weights().embedding.dtype()), "  layers ", c.layers,
-                          ", hidden ", c.hidden, ", intermediate ", c.intermediate, ", heads ", c.heads, ", head_dim ",
-                          c.head_dim, ", vocab ", c.vocab, ", context ", c.context, "\n", "  for ", for_what(), "\n",
-                          "  kernels ", kernels().name, ", threads ", executor().concurrency(), "\n");
+    return detail::concat(detail::describe_weights(*this, source(), weights()), "  layers ", c.layers, ", hidden ",
+                          c.hidden, ", intermediate ", c.intermediate, ", heads ", c.heads, ", head_dim ", c.head_dim,
+                          ", vocab ", c.vocab, ", context ", c.context, "\n", "  for ", for_what(), "\n", "  kernels ",
+                          kernels().name, ", threads ", executor().concurrency(), "\n");
   }
 
  private:

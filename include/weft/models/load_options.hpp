@@ -44,8 +44,10 @@ struct LoadOptions {
 
 namespace detail {
 
-/// The executor that the options ask for.
+/// The executor that the options ask for. Throws ConfigError for one on which nothing makes progress.
 inline std::shared_ptr<Executor> executor_of(const LoadOptions& options) {
+  if (options.executor && options.executor->concurrency() == 0)
+    raise<ConfigError>("LoadOptions: the executor's concurrency is 0, expected at least 1");
   if (options.executor) return options.executor;
   if (options.threads == 1) return std::make_shared<SerialExecutor>();
   return std::make_shared<ThreadPool>(options.threads);

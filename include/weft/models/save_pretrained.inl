@@ -5,7 +5,6 @@
 #include <cstddef>
 #include <cstring>
 #include <filesystem>
-#include <fstream>
 #include <functional>
 #include <optional>
 #include <span>
@@ -20,6 +19,7 @@
 #include <weft/core/error.hpp>
 #include <weft/formats/json.hpp>
 #include <weft/formats/json_text.hpp>
+#include <weft/formats/output_file.hpp>
 #include <weft/formats/safetensors.hpp>
 #include <weft/formats/weights_file.hpp>
 #include <weft/models/causal_lm.hpp>
@@ -191,7 +191,7 @@ class PretrainedWriter {
       raise<UnsupportedError>(parts.source, ": transformers has no rotary scaling by a table of factors");
     if (parts.checkpoint_config.get_or("rope_interleave", false) && rope.rotary_dim != 0)
       raise<UnsupportedError>(parts.source, ": heads of which only a part rotates cannot be saved from this format");
-    for (const char* name : {"config.json", "model.safetensors", "model.safetensors.index.json"}) {
+    for (const char* name : {"config.json", "model.safetensors", "model.safetensors.index.json", "params.json"}) {
       std::error_code ignored;
       if (std::filesystem::exists(directory_ / name, ignored))
         raise<ConfigError>((directory_ / name).string(), ": there is a checkpoint already");
@@ -303,13 +303,19 @@ class PretrainedWriter {
 
   void write_text(std::string_view name, std::string_view json) {
     const std::filesystem::path path = written(name);
-    std::ofstream file(path, std::ios::binary | std::ios::trunc);
-    if (!(file << write_json(parse_json(json, path.string()), 2) << '\n' << std::flush))
-      raise<FormatError>(path.string(), ": cannot be written");
+    const std::string text = write_json(parse_json(json, path.string()), 2) + '\n';
+    OutputFile file(path);
+    file.write(text.data(), text.size());
+    file.finish();
   }
 
-  /// The path of a file that is about to be written, and goes if writing fails.
-  const std::filesystem::path& written(std::string_view name) { return written_.emplace_back(directory_ / name); }
+  /// The path of a file that is about to be written, and goes if writing fails, unless there was one before.
+  std::filesystem::path written(std::string_view name) {
+    std::filesystem::path path = directory_ / name;
+    std::error_code ignored;
+    if (!std::filesystem::exists(path, ignored)) written_.push_back(path);
+    return path;
+  }
 
   const CausalLM& model_;
   const std::filesystem::path& directory_;

@@ -62,7 +62,7 @@ class Seq2Seq {
                             ", heads ", c.heads, ", head_dim ", c.head_dim, ", vocab ", c.vocab, ", context ",
                             c.context, "\n");
     };
-    return detail::concat(detail::describe_weights(*this, source(), encoder().weights().embedding.dtype()),
+    return detail::concat(detail::describe_weights(*this, source(), encoder().weights(), decoder().weights()),
                           half("encoder", encoder().config()), half("decoder", decoder().config()), "  kernels ",
                           encoder().kernels().name, ", threads ", encoder().executor().concurrency(), "\n");
   }

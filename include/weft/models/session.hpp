@@ -41,6 +41,12 @@ inline std::size_t checked_chunk(const char* what, std::size_t chunk) {
   return chunk;
 }
 
+inline void require_token_ids(const char* what, std::span<const TokenId> ids, std::size_t vocab) {
+  for (std::size_t i = 0; i < ids.size(); ++i)
+    if (ids[i] < 0 || static_cast<std::size_t>(ids[i]) >= vocab)
+      raise<ShapeError>(what, ": token id ", ids[i], " at index ", i, " is outside the vocabulary of ", vocab);
+}
+
 }  // namespace detail
 
 /// One sequence in the making: the key/value cache and the scratch memory of a model. It belongs to one thread at a
@@ -81,7 +87,7 @@ class Session final : public TokenSequence {
 
   /// Forgets all tokens from `length` on. Throws ShapeError where there are fewer.
   void truncate(std::size_t length) override {
-    if (length > position_) raise<ShapeError>("truncate: ", length, " tokens of ", position_);
+    if (length > position_) raise<ShapeError>("truncate: to ", length, " tokens, the session has ", position_);
     position_ = length;
   }
 
@@ -138,10 +144,7 @@ class Session final : public TokenSequence {
     if (tokens.empty()) raise<ShapeError>("forward: there are no tokens");
     if (tokens.size() > context_ - position_)
       raise<ShapeError>("forward: ", tokens.size(), " tokens after ", position_, " exceed the context of ", context_);
-    for (std::size_t i = 0; i < tokens.size(); ++i)
-      if (tokens[i] < 0 || static_cast<std::size_t>(tokens[i]) >= model().config().vocab)
-        raise<ShapeError>("forward: token id ", tokens[i], " at index ", i, " is outside the vocabulary of ",
-                          model().config().vocab);
+    detail::require_token_ids("forward", tokens, model().config().vocab);
   }
 
   void head(TensorView<float, 2> x, TensorView<float, 2> logits) {

@@ -139,9 +139,17 @@ inline std::size_t shared_bytes(const AnyTensor& a, const AnyTensor& b) noexcept
   return a && b && a.bytes().data() == b.bytes().data() ? a.bytes().size() : 0;
 }
 
-/// The first line of describe(): family, numbers of parameters and tensors, memory. type: that of the matrices.
-template <class Model>
-std::string describe_weights(const Model& model, std::string_view source, DType type) {
+/// The first line of describe(): family, numbers of parameters and tensors, memory, and the type that most numbers in
+/// the matrices of `weights` have.
+template <class Model, class... Weights>
+std::string describe_weights(const Model& model, std::string_view source, const Weights&... weights) {
+  std::array<std::size_t, dtype_table.size()> counts{};
+  const auto count = [&](const auto& weight) {
+    if constexpr (std::is_same_v<std::remove_cvref_t<decltype(weight)>, AnyTensor>)
+      if (weight) counts[static_cast<std::size_t>(weight.dtype())] += weight.size();
+  };
+  (for_each_weight(weights, count), ...);
+  const auto type = static_cast<DType>(std::max_element(counts.begin(), counts.end()) - counts.begin());
   return concat(source, ": ", model.model_type(), ", ", model.parameters(), " parameters (", name(type), ", ",
                 model.tensors(), " tensors, ", model.weight_bytes(), " bytes)\n");
 }
@@ -150,6 +158,8 @@ std::string describe_weights(const Model& model, std::string_view source, DType 
 template <class A>
 const A* find_in(std::span<const A* const> list, std::string_view model_type, std::string& known) {
   for (const A* architecture : list) {
+    if (!architecture || !architecture->read_config)
+      raise<ConfigError>("load: an architecture is a null pointer or has no read_config");
     if (architecture->model_type == model_type) return architecture;
     known += known.empty() ? "" : ", ";
     known += architecture->model_type;

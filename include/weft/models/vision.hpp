@@ -75,8 +75,7 @@ class VisionModel {
       return detail::concat("  ", kind, " layers ", t.layers, ", hidden ", t.hidden, ", intermediate ", t.intermediate,
                             ", heads ", t.heads, ", head_dim ", t.head_dim);
     };
-    const AnyTensor& matrix = c.has_images() ? weights().patches.weight : weights().words;
-    std::string text = detail::describe_weights(*this, source(), matrix.dtype());
+    std::string text = detail::describe_weights(*this, source(), weights());
     if (c.has_images())
       text += detail::concat(tower("image", c.image), ", images ", c.channels, " x ", c.image_height, " x ",
                              c.image_width, ", patches ", c.patch_height, " x ", c.patch_width, "\n");

@@ -134,9 +134,17 @@ class WeightLoader {
   void check_type() const {
     if (!options_.weights) return;
     const DType wanted = *options_.weights;
-    const bool plain = wanted == DType::f32 || wanted == DType::f16 || wanted == DType::bf16;
-    if (!plain && !(is_block_format(wanted) && kernel_dtype(wanted) == wanted))
-      raise<UnsupportedError>(checkpoint_.location(), ": weights cannot be loaded as ", name(wanted));
+    const auto readable = [](DType dtype) {
+      return is_block_format(dtype) ? kernel_dtype(dtype) == dtype
+                                    : dtype == DType::f32 || dtype == DType::f16 || dtype == DType::bf16;
+    };
+    if (readable(wanted)) return;
+    std::string known;
+    for (std::size_t i = 0; i < dtype_table.size(); ++i)
+      if (const auto dtype = static_cast<DType>(i); readable(dtype))
+        known += concat(known.empty() ? "" : ", ", name(dtype));
+    raise<UnsupportedError>(checkpoint_.location(), ": weights cannot be loaded as ", name(wanted), " (", known,
+                            " are possible)");
   }
 
   /// Calls f(row, index, name) for every tensor of the table.

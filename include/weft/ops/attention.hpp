@@ -54,9 +54,10 @@ void check_attention(const AttentionSequence<K>& s) {
   const auto contiguous = [](const auto& x) { return x.extent(2) <= 1 || x.stride(2) == 1; };
   if (!contiguous(s.q) || !contiguous(s.k) || !contiguous(s.v) || !contiguous(s.out))
     raise<ShapeError>("attention: the elements of a head must be contiguous");
-  if (params.causal && params.offset + s.q.extent(0) > s.k.extent(0))
-    raise<ShapeError>("attention: token ", s.q.extent(0) - 1, " belongs to key ", params.offset + s.q.extent(0) - 1,
-                      ", but there are ", s.k.extent(0), " keys");
+  const std::size_t tokens = s.q.extent(0), keys = s.k.extent(0);
+  if (params.causal && (tokens > keys || params.offset > keys - tokens))
+    raise<ShapeError>("attention: the keys of ", tokens, " tokens from key ", params.offset, " on pass the ", keys,
+                      " keys");
   if (!params.key_mask.empty()) require_extent("attention", "the key mask", params.key_mask.size(), s.k.extent(0));
   if (!params.alibi_slopes.empty())
     require_extent("attention", "the number of ALiBi slopes", params.alibi_slopes.size(), s.q.extent(1));
