@@ -58,8 +58,9 @@ struct BlockScale {
   __mmask16 ordinary;
   explicit WEFT_ALWAYS_INLINE BlockScale(Vec s) noexcept
       : bits(_mm512_castps_si512(s)), ordinary(_knot_mask16(_mm512_fpclass_ps_mask(s, 0x9f))) {}
-  WEFT_ALWAYS_INLINE Vec times(const I8Tokens& x) const noexcept {
-    return as_float(_mm512_mask_add_epi32(bits, ordinary, bits, set_int(x.exponent)));
+  WEFT_ALWAYS_INLINE Vec add(Vec sum, const I8Tokens& x, IntVec dots) const noexcept {
+    const Vec scale = as_float(_mm512_mask_add_epi32(bits, ordinary, bits, set_int(x.exponent)));
+    return fma(scale, to_float(dots), sum);
   }
 };
 

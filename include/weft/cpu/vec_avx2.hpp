@@ -247,7 +247,9 @@ struct I8Tokens {
 struct BlockScale {
   Vec scale;
   explicit WEFT_ALWAYS_INLINE BlockScale(Vec s) noexcept : scale(s) {}
-  WEFT_ALWAYS_INLINE Vec times(const I8Tokens& x) const noexcept { return mul(scale, cpu::avx2::set(x.scale)); }
+  WEFT_ALWAYS_INLINE Vec add(Vec sum, const I8Tokens& x, IntVec dots) const noexcept {
+    return fma(mul(scale, cpu::avx2::set(x.scale)), to_float(dots), sum);
+  }
 };
 
 }  // namespace weft::inline v0::cpu::avx2

@@ -1,5 +1,5 @@
-// Included by generic.hpp, avx2.hpp, avx512_vnni.hpp, neon.hpp and neon_dot.hpp after formats_i8.inl: what happens to
-// the blocks of a format.
+// Included by generic.hpp, avx2.hpp, avx2_vnni.hpp, avx512_vnni.hpp, neon.hpp and neon_dot.hpp after formats_i8.inl:
+// what happens to the blocks of a format.
 
 /// Asks for `bytes` bytes at p, which are some kilobytes ahead of what is multiplied: so few loads are under way at
 /// once in code that computes between them that the memory would wait. They are wanted once, and must not drive what is
@@ -119,7 +119,7 @@ struct DotBlock {
   WEFT_ALWAYS_INLINE void add_scaled(Vec scale, std::size_t part) noexcept {
     const BlockScale block_scale(scale);
     WEFT_UNROLL
-    for (std::size_t t = 0; t < T; ++t) sums[t] = fma(block_scale.times(x[t]), to_float(dots[part][t]), sums[t]);
+    for (std::size_t t = 0; t < T; ++t) sums[t] = block_scale.add(sums[t], x[t], dots[part][t]);
   }
 };
 
@@ -212,7 +212,7 @@ constexpr I8Weights i8_weights() noexcept {
 /// In the order of DType, from q8_0 on.
 inline constexpr I8Kernels i8_kernels{
     .tokens = {.most = i8_tokens, .elements = i8_elements, .bytes = sizeof(I8Tokens), .pack = pack_i8},
-    .direct_tokens = i8_direct_tokens < 2 ? i8_direct_tokens : 5,  // in small tiles
+    .direct_tokens = i8_direct_tokens < 4 ? i8_direct_tokens : 5,  // in small tiles
     .weights = {i8_weights<Q8_0>(), i8_weights<Q4_0>(), i8_weights<Q4_1>(), i8_weights<Q5_0>(), i8_weights<Q5_1>(),
                 i8_weights<Q4_K>(), i8_weights<Q5_K>(), i8_weights<Q6_K>(), i8_weights<Q8_128>(), i8_weights<Q8Row>()},
 };
