@@ -24,6 +24,7 @@ inline std::string isa_name(const ::testing::TestParamInfo<cpu::Isa>& info) {
   switch (info.param) {
     case cpu::Isa::generic: return "generic";
     case cpu::Isa::avx2: return "avx2";
+    case cpu::Isa::avx2_vnni: return "avx2_vnni";
     case cpu::Isa::avx512: return "avx512";
     case cpu::Isa::avx512_vnni: return "avx512_vnni";
     case cpu::Isa::avx512_bf16: return "avx512_bf16";

@@ -1,5 +1,7 @@
 #include <weft/cpu/isa.hpp>
 
+#include <utility>
+
 #include <gtest/gtest.h>
 
 namespace {
@@ -8,9 +10,18 @@ using namespace weft;
 
 TEST(Isa, PortableCodeRunsEverywhere) { EXPECT_TRUE(cpu::supported(cpu::Isa::generic)); }
 
-TEST(Isa, EverySetIsASupersetOfTheOneBefore) {
-  for (std::size_t i = 1; i < cpu::all_isas.size(); ++i)
-    EXPECT_TRUE(!cpu::supported(cpu::all_isas[i]) || cpu::supported(cpu::all_isas[i - 1])) << i;
+TEST(Isa, ASetComesWithTheOneItExtends) {
+  using cpu::Isa;
+  constexpr std::pair<Isa, Isa> extended[]{
+      {Isa::avx2, Isa::generic},       {Isa::avx2_vnni, Isa::avx2},          {Isa::avx512, Isa::avx2},
+      {Isa::avx512_vnni, Isa::avx512}, {Isa::avx512_bf16, Isa::avx512_vnni}, {Isa::neon, Isa::generic},
+      {Isa::neon_dot, Isa::neon}};
+  for (const auto& [isa, base] : extended)
+    EXPECT_TRUE(!cpu::supported(isa) || cpu::supported(base)) << static_cast<int>(isa);
+}
+
+TEST(Isa, Avx512IsPreferredToAvx2) {
+  EXPECT_TRUE(!cpu::supported(cpu::Isa::avx512) || cpu::best_isa() >= cpu::Isa::avx512);
 }
 
 TEST(Isa, TheBestIsTheLastSupportedWhoseDotProductsAreFast) {

@@ -1,12 +1,13 @@
 #!/bin/sh
-# spills.sh OBJDUMP OBJECT PATTERN
+# spills.sh OBJDUMP OBJECT PATTERN [INSTRUCTION]
 # Looks at the innermost loops of the functions whose mangled names match PATTERN: fails where one writes a vector
-# register to the stack, which is what a sum that found no register does, and where there is no such function.
+# register to the stack, which is what a sum that found no register does, and where there is no such function. With
+# INSTRUCTION, at those that have it: others may copy the last rows, fewer than a register has, by way of the stack.
 set -eu
 
-"$1" -d --no-show-raw-insn "$2" | awk -v pattern="$3" '
+"$1" -d --no-show-raw-insn "$2" | awk -v pattern="$3" -v instruction="${4:-}" '
   function padded(address) { return substr("0000000000000000" address, length(address) + 1) }
-  function leave(  i, j, k, inner, spilled) {
+  function leave(  i, j, k, inner, spilled, wanted) {
     if (name == "") return
     functions++
     for (i = 0; i < loops; i++) {
@@ -14,8 +15,12 @@ set -eu
       for (j = 0; j < loops; j++)
         if (j != i && from[j] >= from[i] && to[j] <= to[i] && (from[j] != from[i] || to[j] != to[i])) inner = 0
       if (!inner) continue
-      innermost++
       spilled = 0
+      wanted = instruction == ""
+      for (k = 0; k < lines; k++)
+        if (address[k] >= from[i] && address[k] <= to[i] && instruction != "" && text[k] ~ instruction) wanted = 1
+      if (!wanted) continue
+      innermost++
       for (k = 0; k < lines; k++)
         if (address[k] >= from[i] && address[k] <= to[i] && text[k] ~ /\tv?mov[a-z0-9]* +%[xyz]mm[0-9]+,-?(0x[0-9a-f]+)?\(%r[sb]p/)
           spilled++

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <weft/cpu/avx2.hpp>
+#include <weft/cpu/avx2_vnni.hpp>
 #include <weft/cpu/avx512.hpp>
 #include <weft/cpu/avx512_bf16.hpp>
 #include <weft/cpu/avx512_vnni.hpp>
@@ -16,6 +17,7 @@ namespace weft::inline v0::cpu::detail {
 inline const Kernels& table_of(Isa isa) noexcept {
 #if WEFT_X86_64
   if (isa == Isa::avx2) return avx2::table;
+  if (isa == Isa::avx2_vnni) return avx2_vnni::table;
   if (isa == Isa::avx512) return avx512::table;
   if (isa == Isa::avx512_vnni) return avx512_vnni::table;
   if (isa == Isa::avx512_bf16) return avx512_bf16::table;

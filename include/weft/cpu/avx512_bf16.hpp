@@ -13,6 +13,7 @@ namespace weft::inline v0::cpu::avx512_bf16 {
 
 namespace vec = avx512;
 #include <weft/cpu/kernels/use_vec.inl>
+using vec::to_bfloat16;
 
 inline constexpr std::size_t bf16_tokens = 12;
 

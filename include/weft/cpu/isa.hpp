@@ -14,11 +14,13 @@
 namespace weft::inline v0::cpu {
 
 /// The instruction sets weft has kernels for.
-enum class Isa : unsigned char { generic, avx2, avx512, avx512_vnni, avx512_bf16, neon, neon_dot };
+enum class Isa : unsigned char { generic, avx2, avx2_vnni, avx512, avx512_vnni, avx512_bf16, neon, neon_dot };
 
-/// Those of this kind of processor, each a superset of the one before.
+/// Those of this kind of processor, the better ones later. A processor that has one need not have all before it:
+/// AVX-512 is older than avx2_vnni.
 #if WEFT_X86_64
-inline constexpr std::array all_isas{Isa::generic, Isa::avx2, Isa::avx512, Isa::avx512_vnni, Isa::avx512_bf16};
+inline constexpr std::array all_isas{Isa::generic, Isa::avx2,        Isa::avx2_vnni,
+                                     Isa::avx512,  Isa::avx512_vnni, Isa::avx512_bf16};
 #elif WEFT_AARCH64
 inline constexpr std::array all_isas{Isa::generic, Isa::neon, Isa::neon_dot};
 #else
@@ -28,10 +30,14 @@ inline constexpr std::array all_isas{Isa::generic};
 namespace detail {
 
 #if WEFT_X86_64
-// The two features that clang's __builtin_cpu_supports does not know; the wider registers they need are checked there.
+// The features that clang's __builtin_cpu_supports does not know; the wider registers they need are checked there.
 inline bool has_f16c() noexcept {
   unsigned a = 0, b = 0, c = 0, d = 0;
   return __get_cpuid(1, &a, &b, &c, &d) && (c & (1u << 29));
+}
+inline bool has_avx_vnni() noexcept {
+  unsigned a = 0, b = 0, c = 0, d = 0;
+  return __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a & (1u << 4));
 }
 inline bool has_avx512_bf16() noexcept {
   unsigned a = 0, b = 0, c = 0, d = 0;
@@ -51,6 +57,7 @@ inline bool supported(Isa isa) noexcept {
   switch (isa) {
     case Isa::generic: return true;
     case Isa::avx2: return avx2;
+    case Isa::avx2_vnni: return avx2 && detail::has_avx_vnni();
     case Isa::avx512: return avx512;
     case Isa::avx512_vnni: return vnni;
     case Isa::avx512_bf16: return vnni && detail::has_avx512_bf16();

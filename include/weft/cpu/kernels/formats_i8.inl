@@ -1,7 +1,7 @@
-// Included by generic.hpp, avx2.hpp, avx512_vnni.hpp, neon.hpp and neon_dot.hpp after linear_i8.inl: the block formats,
-// whose layouts are those of quant/, read from panels of rows interleaved in units of four bytes. A format hands the
-// elements of its blocks, 32 at a time, to `out`: codes four after four, then the scales as floats. What becomes of
-// them, an expanded panel or a product at once, is out's affair.
+// Included by generic.hpp, avx2.hpp, avx2_vnni.hpp, avx512_vnni.hpp, neon.hpp and neon_dot.hpp after linear_i8.inl: the
+// block formats, whose layouts are those of quant/, read from panels of rows interleaved in units of four bytes. A
+// format hands the elements of its blocks, 32 at a time, to `out`: codes four after four, then the scales as floats.
+// What becomes of them, an expanded panel or a product at once, is out's affair.
 
 /// The i-th unit of every row.
 WEFT_ALWAYS_INLINE IntVec unit(const std::uint32_t* panel, std::size_t i) noexcept {

@@ -1,6 +1,6 @@
-// Included by generic.hpp, avx2.hpp, avx512_vnni.hpp, neon.hpp and neon_dot.hpp inside their namespace and target
-// region: products of block formats with tokens in blocks of 32 int8 that share a power of two. What the instruction
-// set gives is DotWeights, dot_weights(), dot(), i8_unsigned, i8_streams and I8Tokens.
+// Included by generic.hpp, avx2.hpp, avx2_vnni.hpp, avx512_vnni.hpp, neon.hpp and neon_dot.hpp inside their namespace
+// and target region: products of block formats with tokens in blocks of 32 int8 that share a power of two. What the
+// instruction set gives is DotWeights, dot_weights(), dot(), i8_unsigned, i8_streams and I8Tokens.
 
 inline constexpr std::size_t i8_elements = 32;                      // of a block
 inline constexpr std::size_t i8_quads = i8_elements / 4;            // dot-product steps of a block
@@ -108,6 +108,7 @@ struct TileI8 {
           for (std::size_t t = 0; t < T; ++t) dots[0][t] = dots[1][t] = x[t].template half_start<128>(half);
           multiply<T>(w, half * i8_quads / 2, (half + 1) * i8_quads / 2, x, dots);
           add_scaled<T>(scales + half * panel_rows, x, dots, sums);
+          asm volatile("" : "+r"(x));  // compilers would keep, and spill, what both halves have in common
         }
       } else {
         if constexpr (Scales == I8Scales::minimum) {

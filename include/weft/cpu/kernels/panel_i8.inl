@@ -1,16 +1,15 @@
-// Included by generic.hpp, avx2.hpp, avx512_vnni.hpp, neon.hpp and neon_dot.hpp after formats_i8.inl: what happens to
-// the blocks of a format.
+// Included by generic.hpp, avx2.hpp, avx2_vnni.hpp, avx512_vnni.hpp, neon.hpp and neon_dot.hpp after formats_i8.inl:
+// what happens to the blocks of a format.
 
-/// Asks for the bytes that come some kilobytes after `bytes` bytes at p: so few loads are under way at once in code
-/// that computes between them that the memory would wait. `streamed` counts where the set has i8_streams.
-WEFT_ALWAYS_INLINE void prefetch_after(const std::uint32_t* p, std::size_t bytes, bool streamed) noexcept {
-  const auto* ahead = reinterpret_cast<const std::byte*>(p) + prefetch_distance;
+/// Asks for `bytes` bytes at p, which are some kilobytes ahead of what is multiplied: so few loads are under way at
+/// once in code that computes between them that the memory would wait. `streamed` counts where the set has i8_streams.
+WEFT_ALWAYS_INLINE void prefetch(const std::byte* p, std::size_t bytes, bool streamed) noexcept {
   if (i8_streams && streamed) {
     WEFT_UNROLL
-    for (std::size_t i = 0; i < bytes; i += 64) __builtin_prefetch(ahead + i, 0, 0);
+    for (std::size_t i = 0; i < bytes; i += 64) __builtin_prefetch(p + i, 0, 0);
   } else {
     WEFT_UNROLL
-    for (std::size_t i = 0; i < bytes; i += 64) __builtin_prefetch(ahead + i);
+    for (std::size_t i = 0; i < bytes; i += 64) __builtin_prefetch(p + i);
   }
 }
 
@@ -57,11 +56,15 @@ struct StoreBlock {
 
 template <class Format>
 void expand_i8(const PanelChunk& chunk, void* out) noexcept {
+  // A share for every vector of 32 elements: more at once than can be under way would stop what follows.
+  constexpr std::size_t share = Format::bytes * width / (Format::elements / i8_elements);
+  const std::byte* ahead = reinterpret_cast<const std::byte*>(chunk.data) + prefetch_distance;
   auto* to = static_cast<std::byte*>(out);
   for (std::size_t b = 0; b * Format::elements < chunk.k; ++b) {
-    prefetch_after(chunk.data + b * Format::bytes / 4 * panel_rows, Format::bytes * panel_rows, chunk.streamed);
     for (std::size_t v = 0; v < panel_rows; v += width)
       for_each_block<Format>(chunk.header + v, chunk.data + v, b, [&](int i) noexcept {
+        prefetch(ahead, share, chunk.streamed);
+        ahead += share;
         return StoreBlock<Format>{to + static_cast<std::size_t>(i) * i8_block_bytes<Format::scales> + v * 4};
       });
     to += Format::elements / i8_elements * i8_block_bytes<Format::scales>;
@@ -123,32 +126,58 @@ struct DotBlock {
   }
 };
 
-/// T tokens against one panel, straight from its interleaved rows.
+/// T tokens against one panel, straight from its interleaved rows, two vectors of rows at a time. Where these are not
+/// all rows the panel is read in parts that stay in the first-level cache until all rows have met them, and each pass
+/// over a part asks for its share of the next.
 template <class Format>
 struct DirectI8 {
   template <std::size_t T>
-  static WEFT_NO_INLINE void run(const TileArgs& a, std::size_t token) noexcept {
-    const auto* header = reinterpret_cast<const std::uint32_t*>(a.header);
-    const auto* panel = reinterpret_cast<const std::uint32_t*>(a.panels);
-    for (std::size_t row = 0; row < a.rows; row += 2 * width) {
-      Vec sums[2][T];
-      load_sums<T>(a, token, row, sums);
-      const auto* x = reinterpret_cast<const I8Tokens*>(a.x + token * a.x_bytes + T * a.x_offset);
-      for (std::size_t b = 0; b * Format::elements < a.k; ++b) {
-        constexpr std::size_t part_bytes = Format::bytes * panel_rows / (Format::elements / i8_elements);
-        const std::uint32_t* ahead = panel + b * Format::bytes / 4 * panel_rows;
-        WEFT_UNROLL
-        for (std::size_t v = 0; v < 2; ++v) {
-          const std::size_t at = row + v * width;
-          for_each_block<Format>(header + at, panel + at, b, [&](int i) noexcept {
-            if (at == 0) prefetch_after(ahead + static_cast<std::size_t>(i) * part_bytes / 4, part_bytes, a.streamed);
-            return DotBlock<Format, T>(x + static_cast<std::size_t>(i) * T, sums[v]);
-          });
-        }
-        x += Format::elements / i8_elements * T;
+  static WEFT_NO_INLINE void run(const TileArgs& all, std::size_t token) noexcept {
+    const std::size_t blocks = (all.k + Format::elements - 1) / Format::elements;
+    if constexpr (passes == 1) {
+      multiply<T>(all, token, 0, 0, blocks);
+    } else {
+      TileArgs a = all;
+      for (std::size_t first = 0; first < blocks; first += part) {
+        const std::size_t end = blocks - first < part ? blocks : first + part;
+        for (std::size_t row = 0; row < a.rows; row += 2 * width) multiply<T>(a, token, row, first, end);
+        a.from = a.y;
+        a.from_stride = a.y_stride;
       }
-      store_sums<T>(a, token, row, sums);
     }
+  }
+
+ private:
+  static constexpr std::size_t passes = panel_rows / (2 * width);
+  static constexpr std::size_t part = 256 / Format::elements;           // blocks
+  static constexpr std::size_t steps = Format::elements / i8_elements;  // of a block
+  static constexpr std::size_t step_bytes = Format::bytes * panel_rows / steps;
+
+  /// Blocks [first, end) of the rows from `row` on.
+  template <std::size_t T>
+  static WEFT_ALWAYS_INLINE void multiply(const TileArgs& a, std::size_t token, std::size_t row, std::size_t first,
+                                          std::size_t end) noexcept {
+    const auto* header = reinterpret_cast<const std::uint32_t*>(a.header) + row;
+    const auto* panel = reinterpret_cast<const std::uint32_t*>(a.panels) + row;
+    const auto* x = reinterpret_cast<const I8Tokens*>(a.x + token * a.x_bytes + T * a.x_offset) + first * steps * T;
+    const std::size_t part_bytes = (end - first) * steps * step_bytes;
+    const std::byte* ahead = a.panels + first * steps * step_bytes +
+                             (passes == 1 ? prefetch_distance : part_bytes + row * part_bytes / panel_rows);
+    Vec sums[2][T];
+    load_sums<T>(a, token, row, sums);
+    for (std::size_t b = first; b < end; ++b, x += steps * T) {
+      WEFT_UNROLL
+      for (std::size_t v = 0; v < 2; ++v) {
+        for_each_block<Format>(header + v * width, panel + v * width, b, [&](int i) noexcept {
+          if (v == 0) {
+            prefetch(ahead, step_bytes / passes, a.streamed);
+            ahead += step_bytes / passes;
+          }
+          return DotBlock<Format, T>(x + static_cast<std::size_t>(i) * T, sums[v]);
+        });
+      }
+    }
+    store_sums<T>(a, token, row, sums);
   }
 };
 
@@ -186,7 +215,7 @@ constexpr I8Weights i8_weights() noexcept {
 /// In the order of DType, from q8_0 on.
 inline constexpr I8Kernels i8_kernels{
     .tokens = {.most = i8_tokens, .elements = i8_elements, .bytes = sizeof(I8Tokens), .pack = pack_i8},
-    .direct_tokens = i8_direct_tokens < 2 ? i8_direct_tokens : 5,  // in small tiles
+    .direct_tokens = i8_direct_tokens < 4 ? i8_direct_tokens : 5,  // in small tiles
     .weights = {i8_weights<Q8_0>(), i8_weights<Q4_0>(), i8_weights<Q4_1>(), i8_weights<Q5_0>(), i8_weights<Q5_1>(),
                 i8_weights<Q4_K>(), i8_weights<Q5_K>(), i8_weights<Q6_K>(), i8_weights<Q8_128>(), i8_weights<Q8Row>()},
 };

@@ -22,7 +22,6 @@ using vec::set;
 using vec::store;
 using vec::store_partial;
 using vec::sub;
-using vec::to_bfloat16;
 using vec::transpose;
 using vec::unordered;
 using vec::zero;
