@@ -100,6 +100,7 @@ class EncoderBlock : public testing::TestWithParam<EncoderForm> {
            const Tap* tap = nullptr) const {
     const std::size_t tokens = x.extent(0);
     Tensor<float, 2> normed({tokens, hidden}), q(normed), k(normed), v(normed), out(normed), up({tokens, intermediate});
+    cpu::Residual residual(x);
     encoder_block(weights, sequences,
                   {.form = GetParam(),
                    .norm = {.eps = static_cast<float>(eps), .kind = NormKind::layer},
@@ -108,7 +109,7 @@ class EncoderBlock : public testing::TestWithParam<EncoderForm> {
                    .head_dim = head_dim,
                    .attention_name = "attention",
                    .mlp_name = "mlp"},
-                  {.normed = normed, .attention = {q, k, v, out}, .gate = {}, .up = up}, x, tap, "layer.3", ctx);
+                  {.normed = normed, .attention = {q, k, v, out}, .gate = {}, .up = up}, residual, tap, "layer.3", ctx);
   }
 
   EncoderLayerWeights weights = random_layer();

@@ -74,7 +74,7 @@ Tensor<float, 2> run(const MoeWeights& weights, const MoeParams& params, TensorV
   const std::size_t n = x.extent(0);
   Tensor<float, 2> router({n, weights.experts.size() + 1}), gathered({n, hidden}), gate({n, shared_intermediate}),
       up(gate), y({n, hidden});
-  moe(weights, Activation::silu, params, x, {router, gathered}, gate, up, y, ctx, residual);
+  moe(weights, Activation::silu, params, x, {router, gathered, y}, gate, up, ctx, residual);
   return y;
 }
 

@@ -36,7 +36,8 @@ class TransformerBlock : public testing::Test {
   AttentionBuffers attention_buffers() { return {q, k, v, out}; }
   void run(TensorView<float, 2> values, const Tap* tap = nullptr) {
     const CachedSequence sequence{.cache = cache, .begin = 0, .tokens = tokens, .position = 0};
-    transformer_block(weights, std::span(&sequence, 1), rope, positions, params, buffers(), values, tap,
+    cpu::Residual residual(values);
+    transformer_block(weights, std::span(&sequence, 1), rope, positions, params, buffers(), residual, tap,
                       "model.layers.7", {});
   }
 
@@ -106,7 +107,8 @@ TEST_F(TransformerBlock, ScalesWhatItAdds) {
     const CachedSequence sequence{.cache = cache, .begin = 0, .tokens = tokens, .position = 0};
     DecoderLayerBuffers scratch = buffers();
     scratch.other = other;
-    transformer_block(weights, std::span(&sequence, 1), rope, positions, params, scratch, y, &tap, "layer", {});
+    cpu::Residual residual(y);
+    transformer_block(weights, std::span(&sequence, 1), rope, positions, params, scratch, residual, &tap, "layer", {});
     Rows sum = rows_of(x);
     const auto add = [&](const char* half, const NormWeights& norm) {
       for (std::size_t t = 0; t < tokens; ++t)
@@ -166,7 +168,9 @@ TEST_F(TransformerBlock, ReadsASource) {
     const Tap tap = [&](std::string_view name, TensorView<const float, 2> tapped) {
       seen.emplace(name, tapped.contiguous());
     };
-    transformer_block(weights, std::span(&sequence, 1), rope, positions, params, buffers(), y, &tap, "layer", {});
+    cpu::Residual residual(y);
+    transformer_block(weights, std::span(&sequence, 1), rope, positions, params, buffers(), residual, &tap, "layer",
+                      {});
     Rows sum = rows_of(x);
     const auto add = [&](const char* part, const NormWeights& norm) {
       const Tensor<float, 2>& tapped = seen.at(part);

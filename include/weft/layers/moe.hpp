@@ -16,12 +16,14 @@ namespace weft::inline v0 {
 
 /// A mixture of experts: feed-forward layers of which a router chooses some for every token, and possibly one that all
 /// tokens share.
-struct MoeWeights {
-  AnyTensor router;  // (experts, hidden)
-  std::vector<MlpWeights> experts{};
-  MlpWeights shared{};      // none where `up` is none
-  AnyTensor shared_gate{};  // (1, hidden), or none
+template <class Backend>
+struct MoeWeightsOn {
+  typename Backend::Matrix router;  // (experts, hidden)
+  std::vector<MlpWeightsOn<Backend>> experts{};
+  MlpWeightsOn<Backend> shared{};          // none where `up` is none
+  typename Backend::Matrix shared_gate{};  // (1, hidden), or none
 };
+using MoeWeights = MoeWeightsOn<cpu::Backend>;
 
 struct MoeParams {
   std::size_t experts_per_token = 0;
@@ -34,6 +36,7 @@ struct MoeParams {
 struct MoeBuffers {
   TensorView<float, 2> router;    // (tokens, experts + 1)
   TensorView<float, 2> gathered;  // (tokens, hidden)
+  TensorView<float, 2> sum;       // (tokens, hidden)
 };
 
 namespace detail {
@@ -71,24 +74,27 @@ inline void add_scaled(const float* x, float factor, std::size_t n, float* y) no
 
 }  // namespace detail
 
-/// y = sum over the chosen experts e of p[e] * mlp_e(x) + g * shared(x), which is also added to `residual`, if there is
+/// y = sum over the chosen experts e of p[e] * mlp_e(x) + g * shared(x), which is also added to `onto`, if there is
 /// one. p is softmax(router x), of which the experts_per_token largest count (Fedus et al. 2021, arXiv:2101.03961;
-/// Jiang et al. 2024, arXiv:2401.04088); g is sigmoid(shared_gate x), or 1 without such a gate.
+/// Jiang et al. 2024, arXiv:2401.04088); g is sigmoid(shared_gate x), or 1 without such a gate. Returns y, in the
+/// buffers: (tokens, hidden).
 ///
-/// x, y, residual: (tokens, hidden), three different ones. gate, up: (tokens, the largest intermediate), scratch. Every
-/// token adds its experts in the order of their numbers, so that the result does not depend on the other tokens.
-inline void moe(const MoeWeights& weights, Activation kind, const MoeParams& params, TensorView<const float, 2> x,
-                const MoeBuffers& buffers, TensorView<float, 2> gate, TensorView<float, 2> up, TensorView<float, 2> y,
-                const LayerContext& ctx, std::optional<TensorView<float, 2>> residual = std::nullopt) {
+/// x, onto: (tokens, hidden). gate, up: (tokens, the largest intermediate), contiguous scratch. Every token adds its
+/// experts in the order of their numbers, so that the result does not depend on the other tokens.
+inline TensorView<float, 2> moe(const MoeWeights& weights, Activation kind, const MoeParams& params,
+                                TensorView<const float, 2> x, const MoeBuffers& buffers, TensorView<float, 2> gate,
+                                TensorView<float, 2> up, const LayerContext& ctx,
+                                const std::optional<TensorView<float, 2>>& onto = std::nullopt) {
   const std::size_t tokens = x.extent(0);
   const std::size_t hidden = x.extent(1);
   const std::size_t experts = weights.experts.size();
+  const TensorView<float, 2> y = buffers.sum;
   const auto run = [&](const MlpWeights& expert, TensorView<const float, 2> from, TensorView<float, 2> to,
                        const RowAdapters* adapters) {
-    const auto part = [&](TensorView<float, 2> scratch) {
-      return scratch.narrow(0, 0, from.extent(0)).narrow(1, 0, expert.up.extent(0));
+    const auto scratch = [&](TensorView<float, 2> rows) {
+      return detail::scratch_rows(rows, from.extent(0), expert.up.extent(0));
     };
-    mlp(expert, kind, from, part(gate), part(up), to, LayerContext(ctx, adapters));
+    mlp(expert, kind, from, scratch(gate), scratch(up), to, LayerContext(ctx, adapters));
   };
   linear(x, weights.router, buffers.router.narrow(1, 0, experts), ctx);
   for (std::size_t t = 0; t < tokens; ++t) {
@@ -119,8 +125,9 @@ inline void moe(const MoeWeights& weights, Activation kind, const MoeParams& par
       detail::add_scaled(&buffers.gathered(t, 0), factor, hidden, &y(t, 0));
     }
   }
-  if (residual)
-    for (std::size_t t = 0; t < tokens; ++t) ctx.kernels->add(&y(t, 0), hidden, &(*residual)(t, 0));
+  if (onto)
+    for (std::size_t t = 0; t < tokens; ++t) ctx.kernels->add(&y(t, 0), hidden, &(*onto)(t, 0));
+  return y;
 }
 
 }  // namespace weft::inline v0

@@ -5,16 +5,19 @@
 
 #include <weft/core/tensor.hpp>
 #include <weft/layers/adapted_rows.hpp>
+#include <weft/layers/backend.hpp>
 #include <weft/ops/layer_norm.hpp>
 #include <weft/ops/rms_norm.hpp>
 
 namespace weft::inline v0 {
 
 /// A normalisation of rows. A gain without elements is 1, a bias without elements 0; rms has no bias, scaled has both.
-struct NormWeights {
-  Tensor<float, 1> gain{};  // (width)
-  Tensor<float, 1> bias{};  // (width)
+template <class Backend>
+struct NormWeightsOn {
+  typename Backend::Vector gain{};  // (width)
+  typename Backend::Vector bias{};  // (width)
 };
+using NormWeights = NormWeightsOn<cpu::Backend>;
 
 enum class NormKind : unsigned char {
   rms,     ///< rms_norm()
@@ -57,15 +60,17 @@ inline void norm_rows(TensorView<const float, 2> x, const Tensor<float, 1>& gain
 /// y = rms_norm(x), layer_norm(x) or gain * x + bias, row by row; y may be x. x, y: (rows, width), several rows of
 /// which, the same for all, may make up one that has adapters.
 inline void norm(TensorView<const float, 2> x, const NormWeights& weights, TensorView<float, 2> y,
-                 const NormParams& params, const LayerContext& ctx, std::size_t rows_each = 1) {
+                 const NormParams& params, const LayerContext& ctx) {
   const auto replaced = [](const WeightChanges* changes, const Tensor<float, 1>& vector) {
     return changes ? changes->find(vector.data()) : nullptr;
   };
   const auto replaces = [&](const AdaptedRows& run) {
     return replaced(run.changes, weights.gain) || replaced(run.changes, weights.bias);
   };
-  if (!ctx.adapters || std::none_of(ctx.adapters->runs.begin(), ctx.adapters->runs.end(), replaces))
+  if (!ctx.adapters || x.extent(0) == 0 || std::none_of(ctx.adapters->runs.begin(), ctx.adapters->runs.end(), replaces))
     return detail::norm_rows(x, weights.gain, weights.bias, y, params, ctx);
+  const AdaptedRows& last = ctx.adapters->runs.back();
+  const std::size_t rows_each = x.extent(0) / (last.begin + last.rows);
   for (const AdaptedRows& run : ctx.adapters->runs) {
     const Tensor<float, 1>* gain = replaced(run.changes, weights.gain);
     const Tensor<float, 1>* bias = replaced(run.changes, weights.bias);

@@ -4,6 +4,7 @@
 #include <functional>
 #include <string>
 #include <string_view>
+#include <type_traits>
 
 #include <weft/core/tensor_view.hpp>
 
@@ -16,10 +17,12 @@ using Tap = std::function<void(std::string_view name, TensorView<const float, 2>
 
 namespace detail {
 
-/// Calls `tap` if there is one; the name is only put together then.
-template <class... Parts>
-void tap_out(const Tap* tap, TensorView<const float, 2> values, const Parts&... parts) {
-  if (tap && *tap) (*tap)(concat(parts...), values);
+/// Calls `tap` if there is one; the name is only put together then. Rows of a device, whose elements are others, pass
+/// by.
+template <class Rows, class... Parts>
+void tap_out(const Tap* tap, const Rows& values, const Parts&... parts) {
+  if constexpr (std::is_convertible_v<const Rows&, TensorView<const float, 2>>)
+    if (tap && *tap) (*tap)(concat(parts...), values);
 }
 
 }  // namespace detail

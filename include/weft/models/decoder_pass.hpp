@@ -59,10 +59,11 @@ class DecoderPass {
     attention_out_ = make(c.query());
     gate_ = make(c.widest_intermediate());
     up_ = make(c.widest_intermediate());
-    if (detail::is_parallel(c.form) || c.experts) other_ = make(c.hidden);
+    if (detail::is_parallel(c.form)) other_ = make(c.hidden);
     if (c.experts) {
       router_ = make(c.experts + 1);
       gathered_ = make(c.hidden);
+      sum_ = make(c.hidden);
     }
   }
 
@@ -71,8 +72,8 @@ class DecoderPass {
   static std::size_t scratch_bytes(const DecoderConfig& c, std::size_t rows, std::size_t context) {
     std::size_t width = 2 * (c.hidden + c.query() + c.key_value() + c.widest_intermediate() + 1);  // 1: id and position
     width += c.embedding;
-    if (detail::is_parallel(c.form) || c.experts) width += c.hidden;
-    if (c.experts) width += c.experts + 1 + c.hidden;
+    if (detail::is_parallel(c.form)) width += c.hidden;
+    if (c.experts) width += c.experts + 1 + 2 * c.hidden;
     std::size_t floats = detail::checked_product(rows, width);
     for (const RopeParams* rope : {&c.rope, c.window_rope ? &*c.window_rope : nullptr})
       if (rope && rope->theta != 0.f)
@@ -92,7 +93,7 @@ class DecoderPass {
     const std::size_t count = place(sequences);
     const RowAdapters adapters{adapted_, &adapter_scratch_};
     const LayerContext ctx = context_for(adapters);
-    const TensorView<float, 2> x = embed(count, ctx);
+    cpu::Residual x(embed(count, ctx));
     const DecoderLayerBuffers buffers = layer_buffers(count);
     const std::span<const std::int32_t> positions(positions_.data(), count);
     std::string name;
@@ -107,7 +108,7 @@ class DecoderPass {
       transformer_block(model_.weights().layers[i], sequences_, rope, positions,
                         c.layer_params(i, c.alibi_slopes, relative_bias_), buffers, x, &tap_, name, ctx);
     }
-    return x;
+    return x.rows(ctx);
   }
 
   /// The final norm, where there is one, and the output head for rows of x (overwritten), of which `adapted`
@@ -168,7 +169,7 @@ class DecoderPass {
                                 .gate = rows(gate_),
                                 .up = rows(up_)};
     if (!other_.empty()) buffers.other = rows(other_);
-    if (!router_.empty()) buffers.moe = {.router = rows(router_), .gathered = rows(gathered_)};
+    if (!router_.empty()) buffers.moe = {.router = rows(router_), .gathered = rows(gathered_), .sum = rows(sum_)};
     return buffers;
   }
 
@@ -206,7 +207,7 @@ class DecoderPass {
   Tap tap_;
   cpu::Workspace workspace_;
   // Scratch, (rows, width) each.
-  Tensor<float, 2> x_, normed_, embedded_, q_, k_, v_, attention_out_, gate_, up_, other_, router_, gathered_;
+  Tensor<float, 2> x_, normed_, embedded_, q_, k_, v_, attention_out_, gate_, up_, other_, router_, gathered_, sum_;
 };
 
 }  // namespace weft::inline v0

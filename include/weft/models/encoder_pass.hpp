@@ -254,13 +254,14 @@ class EncoderPass {
     const auto rows = [&](Tensor<float, 2>& tensor) { return tensor.narrow(0, 0, rows_); };
     const AttentionBuffers attention{.q = rows(q_), .k = rows(k_), .v = rows(v_), .out = rows(attention_out_)};
     const auto [group, inner] = c.weights_of(layer);
+    cpu::Residual residual(x);
     if (c.bottleneck == 0)
       return encoder_block(c.layer_groups ? w.groups[group].layers[inner] : w.layers[layer], sequences_, params,
                            {.normed = rows(normed_),
                             .attention = attention,
                             .gate = c.gated ? rows(gate_) : TensorView<float, 2>(),
                             .up = rows(up_)},
-                           x, &tap_, name, ctx);
+                           residual, &tap_, name, ctx);
     bottleneck_block(w.bottleneck_layers[layer], sequences_, params, c.outer_norm_eps,
                      {.narrow = rows(narrow_),
                       .query_key = rows(query_key_),

@@ -61,11 +61,12 @@ class Tower {
         .gate = {},
         .up = rows(up_)};
     detail::tap_out(&tap, hidden(), config.modules.embedding);
+    cpu::Residual x(hidden());
     std::string name;
     for (std::size_t i = 0; i < config.layers; ++i) {
       if (stop.stop_requested()) raise<Cancelled>("forward: stopped before layer ", i);
       if (tap) name = detail::tensor_name(config.modules.layer, {i, 0});
-      encoder_block(weights.layers[i], sequences, params, buffers, hidden(), &tap, name, ctx);
+      encoder_block(weights.layers[i], sequences, params, buffers, x, &tap, name, ctx);
     }
   }
 

@@ -60,6 +60,9 @@ struct DeviceProducts {
 struct DeviceLayerContext {
   DeviceProducts& products;
   cudaStream_t stream;
+  void* decode_workspace = nullptr;  ///< attention_decode_workspace_bytes() for the cache
+
+  operator cudaStream_t() const noexcept { return stream; }
 };
 
 /// A matrix of weights in device memory, (rows, k): elements of T, or blocks of q8_0, q4_0 and q4_k as the checkpoint
@@ -117,6 +120,7 @@ class DeviceMatrix {
   explicit operator bool() const noexcept { return rows() != 0; }
   std::size_t rows() const noexcept { return blocks_.rows() != 0 ? blocks_.rows() : elements_.extent(0); }
   std::size_t k() const noexcept { return blocks_.rows() != 0 ? blocks_.k() : elements_.extent(1); }
+  std::size_t extent(std::size_t dim) const noexcept { return dim == 0 ? rows() : k(); }
 
   /// The format of its blocks, or the type of its elements.
   DType format() const noexcept { return blocks_.rows() != 0 ? blocks_.dtype() : dtype_of<T>; }
@@ -172,42 +176,5 @@ class DeviceMatrix {
   DeviceTensor<T, 2> elements_;
   QuantizedMatrix blocks_;
 };
-
-/// One of several products of the same tokens.
-template <HalfStorage T>
-struct DeviceProduct {
-  const DeviceMatrix<T>& weight;
-  const T* bias;  ///< or null
-  TensorView<T, 2> y;
-};
-
-/// What DeviceMatrix::multiply() does for two or three matrices; for few tokens with one launch, where they have one
-/// format.
-template <HalfStorage T, std::size_t N>
-void multiply_all(DeviceProducts& products, std::type_identity_t<TensorView<const T, 2>> x,
-                  const std::array<DeviceProduct<T>, N>& all, cudaStream_t stream) {
-  const DeviceMatrix<T>& first = all[0].weight;
-  const bool vectors = first.k() % 8 == 0 && x.stride(0) % 8 == 0 && detail::is_aligned(x.data());
-  const bool together = vectors && x.extent(0) <= detail::most_linear_tokens &&
-                        std::all_of(all.begin(), all.end(), [&](const DeviceProduct<T>& p) {
-                          return p.weight.format() == first.format() && p.weight.k() == first.k();
-                        });
-  if (!together) {
-    for (const DeviceProduct<T>& p : all) p.weight.multiply(products, x, p.bias, p.y, stream);
-    return;
-  }
-  weft::detail::require_extent("multiply_all: columns of x", "k", x.extent(1), first.k());
-  detail::with_linear_weights<T>(first.format(), [&]<class W>(std::type_identity<W>) {
-    detail::LinearParts<T, T, W> parts{};
-    static_assert(N <= detail::LinearParts<T, T, W>::most);
-    for (std::size_t i = 0; i < N; ++i) {
-      const DeviceProduct<T>& p = all[i];
-      weft::detail::require_shape("multiply_all", "y", p.y.extents(), Dims<2>{x.extent(0), p.weight.rows()});
-      parts.at[i] = {p.weight.template weights_as<W>(), p.bias, p.y.data(), p.y.stride(0),
-                     static_cast<int>(p.weight.rows()), 0};
-    }
-    detail::launch_linear(x.data(), x.stride(0), x.extent(0), parts, first.k(), 1, stream);
-  });
-}
 
 }  // namespace weft::inline v0::cuda

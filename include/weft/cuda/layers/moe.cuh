@@ -6,7 +6,7 @@
 #include <vector>
 
 #include <weft/cuda/layers/device_experts.cuh>
-#include <weft/cuda/layers/mlp.cuh>
+#include <weft/cuda/layers/products.cuh>
 #include <weft/cuda/ops/elementwise.cuh>
 #include <weft/cuda/ops/rows.cuh>
 #include <weft/layers/moe.hpp>
@@ -109,11 +109,7 @@ void add_experts(const T* x, const float* weights, std::size_t slots, float* sum
 
 /// MoeWeights.
 template <HalfStorage T>
-struct DeviceMoeWeights {
-  DeviceMatrix<T> router;
-  std::vector<DeviceMlpWeights<T>> experts;
-  DeviceMlpWeights<T> shared;
-  DeviceMatrix<T> shared_gate;
+struct DeviceMoeWeights : MoeWeightsOn<Backend<T>> {
   DeviceExpertMatrix<T> gates, ups, downs;  // all or none: the experts' matrices, which have no biases then
 };
 
@@ -124,8 +120,8 @@ struct DeviceMoeBuffers {
   TensorView<float, 2> chosen;       // (tokens, experts)
   TensorView<float, 2> shared_gate;  // (tokens, 1)
   TensorView<float, 2> sum;          // (tokens, hidden)
-  TensorView<T, 2> out;              // (tokens, hidden), of one token with room for all experts that it chose
-  ExpertList listed;                 ///< of one token
+  TensorView<T, 2> out;  // (tokens, hidden), of one token with room for all experts that it chose; at last the result
+  ExpertList listed;     ///< of one token
 };
 
 namespace detail {
@@ -133,11 +129,11 @@ namespace detail {
 /// sum (1, hidden) = what the experts that one token, x, chose add up to.
 template <HalfStorage T>
 void add_listed_experts(const DeviceMoeWeights<T>& w, Activation kind, const MoeParams& params, TensorView<T, 2> x,
-                        const DeviceMoeBuffers<T>& buffers, const DeviceMlpBuffers<T>& mlp_buffers,
+                        const DeviceMoeBuffers<T>& buffers, TensorView<T, 2> gates, TensorView<T, 2> ups,
                         cudaStream_t stream) {
   const std::size_t slots = std::min(params.experts_per_token, w.experts.size());
-  const TensorView<T, 2> up(mlp_buffers.up, {slots, w.ups.rows()});
-  const TensorView<T, 2> gate(mlp_buffers.gate, {slots, w.ups.rows()});
+  const TensorView<T, 2> gate(gates.data(), {slots, w.ups.rows()});
+  const TensorView<T, 2> up(ups.data(), {slots, w.ups.rows()});
   const ExpertList& list = buffers.listed;
   multiply_chosen<T, 2>(x, {&w.gates, &w.ups}, list.experts, slots, {gate.data(), up.data()}, stream);
   gated_activation(kind, gate.data(), up.data(), up.data(), up.size(), stream);
@@ -147,40 +143,43 @@ void add_listed_experts(const DeviceMoeWeights<T>& w, Activation kind, const Moe
 
 }  // namespace detail
 
-/// What weft::moe computes. x, y: (tokens, hidden), of device memory; y may be x. Of several tokens every
-/// expert computes all, of which those that did not choose it count for nothing: what is launched does not depend on
-/// their choice. Throws ShapeError, CudaError.
+/// What weft::moe computes. Of several tokens every expert computes all, of which those that did not choose it count
+/// for nothing: what is launched does not depend on their choice. gate, up: also for the experts that one token chose.
 template <HalfStorage T>
-void moe(const DeviceMoeWeights<T>& w, Activation kind, const MoeParams& params, TensorView<T, 2> x,
-         const DeviceMoeBuffers<T>& buffers, const DeviceMlpBuffers<T>& mlp_buffers, TensorView<T, 2> y,
-         const DeviceLayerContext& ctx) {
-  const std::size_t experts = w.experts.size();
+TensorView<T, 2> moe(const DeviceMoeWeights<T>& w, Activation kind, const MoeParams& params, TensorView<T, 2> x,
+                     const DeviceMoeBuffers<T>& buffers, TensorView<T, 2> gate, TensorView<T, 2> up,
+                     const DeviceLayerContext& ctx, AddsToNothing) {
+  const std::size_t tokens = x.extent(0);
   const TensorView<float, 2> sum = buffers.sum;
-  w.router.multiply(ctx.products, x, nullptr, buffers.router, ctx.stream);
-  const bool listed = x.extent(0) == 1 && w.gates;
-  choose_experts(buffers.router.data(), buffers.chosen.data(), x.extent(0), experts, params, ctx.stream,
+  linear(x, w.router, buffers.router, ctx);
+  const bool listed = tokens == 1 && w.gates;
+  choose_experts(buffers.router.data(), buffers.chosen.data(), tokens, w.experts.size(), params, ctx.stream,
                  listed ? buffers.listed : ExpertList{});
-  const auto add_expert = [&](const DeviceMlpWeights<T>& expert, TensorView<float, 2> weight) {
-    mlp(expert, kind, x, mlp_buffers, buffers.out, ctx);
+  const auto add_expert = [&](const MlpWeightsOn<Backend<T>>& expert, TensorView<float, 2> weight) {
+    const auto scratch = [&](TensorView<T, 2> rows) {
+      return weft::detail::scratch_rows(rows, tokens, expert.up.rows());
+    };
+    mlp(expert, kind, x, scratch(gate), scratch(up), buffers.out, ctx);
     detail::transform("experts", detail::AddWeighted{}, sum, ctx.stream, sum, buffers.out, weight);
   };
   if (listed) {
-    detail::add_listed_experts(w, kind, params, x, buffers, mlp_buffers, ctx.stream);
+    detail::add_listed_experts(w, kind, params, x, buffers, gate, up, ctx.stream);
   } else {
     fill(sum, 0.f, ctx.stream);
-    for (std::size_t e = 0; e < experts; ++e) add_expert(w.experts[e], buffers.chosen.narrow(1, e, 1));
+    for (std::size_t e = 0; e < w.experts.size(); ++e) add_expert(w.experts[e], buffers.chosen.narrow(1, e, 1));
   }
   if (w.shared.up) {
-    const TensorView<float, 2> gate = buffers.shared_gate;
+    const TensorView<float, 2> factor = buffers.shared_gate;
     if (w.shared_gate) {
-      w.shared_gate.multiply(ctx.products, x, nullptr, gate, ctx.stream);
-      detail::transform("gate", detail::SigmoidElement{}, gate, ctx.stream, gate);
+      linear(x, w.shared_gate, factor, ctx);
+      detail::transform("gate", detail::SigmoidElement{}, factor, ctx.stream, factor);
     } else {
-      fill(gate, 1.f, ctx.stream);
+      fill(factor, 1.f, ctx.stream);
     }
-    add_expert(w.shared, gate);
+    add_expert(w.shared, factor);
   }
-  copy(sum, y, ctx.stream);
+  copy(sum, buffers.out, ctx.stream);
+  return buffers.out;
 }
 
 }  // namespace weft::inline v0::cuda

@@ -3,6 +3,7 @@
 #include <cstddef>
 
 #include <weft/cuda/core/device_tensor.cuh>
+#include <weft/cuda/layers/backend.cuh>
 #include <weft/cuda/ops/elementwise.cuh>
 #include <weft/cuda/ops/layer_norm.cuh>
 #include <weft/cuda/ops/rms_norm.cuh>
@@ -26,15 +27,10 @@ constexpr RmsNormParams rms_params(const NormParams& params) noexcept {
 
 }  // namespace detail
 
-/// A norm's gain, with 1 where the checkpoint has none, and its bias, or null.
-struct DeviceNorm {
-  DeviceTensor<float, 1> gain;
-  DeviceTensor<float, 1> bias;
-};
-
 /// What weft::norm computes. x, y: (rows, width), of device memory; y may be x. Throws ShapeError, CudaError.
 template <HalfStorage T>
-void norm(TensorView<T, 2> x, const DeviceNorm& w, TensorView<T, 2> y, const NormParams& params, cudaStream_t stream) {
+void norm(TensorView<T, 2> x, const NormWeightsOn<Backend<T>>& w, TensorView<T, 2> y, const NormParams& params,
+          cudaStream_t stream) {
   if (params.kind == NormKind::rms) return rms_norm(x, w.gain, y, detail::rms_params(params), stream);
   if (params.kind == NormKind::scaled)
     return detail::transform("norm", detail::ScaleAndShift{}, y, stream, x, w.gain.view(), w.bias.view());
@@ -45,8 +41,8 @@ void norm(TensorView<T, 2> x, const DeviceNorm& w, TensorView<T, 2> y, const Nor
 /// x = x + y; z = norm(x), in one pass where there is a kernel for that. x, y, z: (rows, width), contiguous; z may be
 /// one of the others.
 template <HalfStorage T>
-void add_norm(TensorView<T, 2> y, TensorView<T, 2> x, const DeviceNorm& w, TensorView<T, 2> z, const NormParams& params,
-              cudaStream_t stream) {
+void add_norm(TensorView<T, 2> y, TensorView<T, 2> x, const NormWeightsOn<Backend<T>>& w, TensorView<T, 2> z,
+              const NormParams& params, cudaStream_t stream) {
   const std::size_t rows = x.extent(0);
   const std::size_t width = x.extent(1);
   if (params.kind == NormKind::rms)

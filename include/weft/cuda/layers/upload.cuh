@@ -6,8 +6,8 @@
 #include <vector>
 
 #include <weft/core/tensor.hpp>
-#include <weft/cuda/layers/bottleneck_block.cuh>
-#include <weft/cuda/layers/transformer_block.cuh>
+#include <weft/cuda/layers/moe.cuh>
+#include <weft/layers/bottleneck_block.hpp>
 
 namespace weft::inline v0::cuda {
 
@@ -15,6 +15,10 @@ namespace weft::inline v0::cuda {
 template <HalfStorage T>
 class LayerUploader {
  public:
+  using Norm = NormWeightsOn<Backend<T>>;
+  using Attention = AttentionWeightsOn<Backend<T>>;
+  using Mlp = MlpWeightsOn<Backend<T>>;
+
   LayerUploader(const cpu::Context& ctx, cudaStream_t stream) : ctx_(ctx), stream_(stream) {}
 
   DeviceMatrix<T> matrix(const AnyTensor& weight) const { return {weight, ctx_, stream_}; }
@@ -33,19 +37,19 @@ class LayerUploader {
     return DeviceTensor<T, 1>(TensorView<const T, 1>(rounded.data(), {rounded.size()}), stream_);
   }
   /// Where a norm has no gain the device multiplies with ones.
-  DeviceNorm norm(const NormWeights& weights, std::size_t width) const {
+  Norm norm(const NormWeights& weights, std::size_t width) const {
     if (weights.gain.empty()) return {floats(std::vector<float>(width, 1.f)), floats(weights.bias)};
     return norm(weights);
   }
   /// The same, or none.
-  DeviceNorm norm(const NormWeights& weights) const { return {floats(weights.gain), floats(weights.bias)}; }
+  Norm norm(const NormWeights& weights) const { return {floats(weights.gain), floats(weights.bias)}; }
 
-  DeviceAttentionWeights<T> attention(const AttentionWeights& w) const {
+  Attention attention(const AttentionWeights& w) const {
     return {matrix(w.q),    matrix(w.k),    matrix(w.v),           matrix(w.o),
             bias(w.q_bias), bias(w.k_bias), bias(w.v_bias),        bias(w.o_bias),
             norm(w.q_norm), norm(w.k_norm), norms(w.q_head_norms), norms(w.k_head_norms)};
   }
-  DeviceMlpWeights<T> mlp(const MlpWeights& w) const {
+  Mlp mlp(const MlpWeights& w) const {
     return {matrix(w.gate), matrix(w.up), matrix(w.down), bias(w.gate_bias), bias(w.up_bias), bias(w.down_bias)};
   }
   DeviceMoeWeights<T> moe(const MoeWeights& w) const {
@@ -54,33 +58,33 @@ class LayerUploader {
     d.shared = mlp(w.shared);
     d.shared_gate = matrix(w.shared_gate);
     for (const MlpWeights& expert : w.experts) d.experts.push_back(mlp(expert));
-    const auto matrices = [&](DeviceMatrix<T> DeviceMlpWeights<T>::*which) {
+    const auto matrices = [&](DeviceMatrix<T> Mlp::*which) {
       std::vector<const DeviceMatrix<T>*> all;
-      for (const DeviceMlpWeights<T>& expert : d.experts) all.push_back(&(expert.*which));
+      for (const Mlp& expert : d.experts) all.push_back(&(expert.*which));
       return DeviceExpertMatrix<T>(all, stream_);
     };
-    for (const DeviceMlpWeights<T>& e : d.experts)
+    for (const Mlp& e : d.experts)
       if (e.gate_bias.size() + e.up_bias.size() + e.down_bias.size() != 0) return d;
-    DeviceExpertMatrix<T> gates = matrices(&DeviceMlpWeights<T>::gate);
-    DeviceExpertMatrix<T> ups = matrices(&DeviceMlpWeights<T>::up);
-    DeviceExpertMatrix<T> downs = matrices(&DeviceMlpWeights<T>::down);
+    DeviceExpertMatrix<T> gates = matrices(&Mlp::gate);
+    DeviceExpertMatrix<T> ups = matrices(&Mlp::up);
+    DeviceExpertMatrix<T> downs = matrices(&Mlp::down);
     if (!gates || !ups || !downs || gates.format() != ups.format() || gates.rows() != ups.rows()) return d;
     d.gates = std::move(gates);
     d.ups = std::move(ups);
     d.downs = std::move(downs);
     return d;
   }
-  DeviceEncoderLayerWeights<T> encoder_layer(const EncoderLayerWeights& w, std::size_t hidden) const {
+  EncoderLayerWeightsOn<Backend<T>> encoder_layer(const EncoderLayerWeights& w, std::size_t hidden) const {
     return {attention(w.attention), norm(w.attention_norm, hidden), mlp(w.mlp), norm(w.mlp_norm, hidden)};
   }
-  DeviceBottleneckLayerWeights<T> bottleneck_layer(const BottleneckLayerWeights& w) const {
+  BottleneckLayerWeightsOn<Backend<T>> bottleneck_layer(const BottleneckLayerWeights& w) const {
     const auto bottleneck = [&](const BottleneckWeights& from) {
-      return DeviceBottleneckWeights<T>{matrix(from.weight), bias(from.bias), norm(from.norm)};
+      return BottleneckWeightsOn<Backend<T>>{matrix(from.weight), bias(from.bias), norm(from.norm)};
     };
     const auto normed_mlp = [&](const NormedMlpWeights& from) {
-      return DeviceNormedMlpWeights<T>{mlp(from.mlp), norm(from.norm)};
+      return NormedMlpWeightsOn<Backend<T>>{mlp(from.mlp), norm(from.norm)};
     };
-    DeviceBottleneckLayerWeights<T> result{
+    BottleneckLayerWeightsOn<Backend<T>> result{
         bottleneck(w.input), bottleneck(w.query_key), attention(w.attention), norm(w.attention_norm), {},
         normed_mlp(w.last),  bottleneck(w.output)};
     for (const NormedMlpWeights& part : w.feed_forward) result.feed_forward.push_back(normed_mlp(part));
@@ -88,8 +92,8 @@ class LayerUploader {
   }
 
  private:
-  std::vector<DeviceNorm> norms(const std::vector<NormWeights>& heads) const {
-    std::vector<DeviceNorm> result;
+  std::vector<Norm> norms(const std::vector<NormWeights>& heads) const {
+    std::vector<Norm> result;
     for (const NormWeights& head : heads) result.push_back(norm(head));
     return result;
   }

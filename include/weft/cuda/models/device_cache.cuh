@@ -5,7 +5,7 @@
 #include <vector>
 
 #include <weft/cuda/core/device_tensor.cuh>
-#include <weft/cuda/layers/attention_block.cuh>
+#include <weft/cuda/layers/cached_sequences.cuh>
 #include <weft/models/decoder_config.hpp>
 
 namespace weft::inline v0::cuda {

@@ -5,8 +5,6 @@
 #include <utility>
 #include <vector>
 
-#include <weft/cuda/layers/bottleneck_block.cuh>
-#include <weft/cuda/layers/encoder_block.cuh>
 #include <weft/cuda/layers/upload.cuh>
 #include <weft/cuda/models/device_weights.cuh>
 #include <weft/models/encoder.hpp>
@@ -19,12 +17,12 @@ struct DeviceEncoderWeights {
   std::shared_ptr<const DeviceMatrix<T>> embedding;
   DeviceMatrix<T> token_types;
   DeviceMatrix<T> positions;  // from that of position 0 on
-  DeviceNorm embedding_norm, final_norm;
+  NormWeightsOn<Backend<T>> embedding_norm, final_norm;
   DeviceMatrix<T> projection;
   DeviceTensor<T, 1> projection_bias;
-  DeviceTensor<float, 1> relative_bias;              // AttentionParams::relative_bias
-  std::vector<DeviceEncoderLayerWeights<T>> layers;  // those of groups one group after the other
-  std::vector<DeviceBottleneckLayerWeights<T>> bottleneck_layers;
+  DeviceTensor<float, 1> relative_bias;                   // AttentionParams::relative_bias
+  std::vector<EncoderLayerWeightsOn<Backend<T>>> layers;  // those of groups one group after the other
+  std::vector<BottleneckLayerWeightsOn<Backend<T>>> bottleneck_layers;
 };
 
 namespace detail {

@@ -10,6 +10,8 @@
 
 #include <weft/core/token_id.hpp>
 #include <weft/cuda/core/stream.cuh>
+#include <weft/cuda/layers/packed_sequences.cuh>
+#include <weft/cuda/layers/residual.cuh>
 #include <weft/cuda/models/device_encoder.cuh>
 #include <weft/cuda/ops/elementwise.cuh>
 #include <weft/models/encoder_pass.hpp>
@@ -153,17 +155,18 @@ class DeviceEncoderPass {
     const EncoderConfig& c = config();
     const DeviceEncoderWeights<T>& w = model_.weights();
     const auto rows = [&](DeviceTensor<T, 2>& tensor) { return part(tensor, sequences.tokens); };
-    const DeviceAttentionBuffers<T> attention{.q = rows(q_), .k = rows(k_), .v = rows(v_), .out = rows(attention_out_)};
-    const DeviceMlpBuffers<T> mlp{.gate = gate_.data(), .up = up_.data()};
+    const AttentionBuffersOn<Backend<T>> attention{
+        .q = rows(q_), .k = rows(k_), .v = rows(v_), .out = rows(attention_out_)};
     const DeviceLayerContext ctx{products_, stream_};
     const EncoderLayerParams params = c.layer_params({w.relative_bias.data(), w.relative_bias.size()});
-    DeviceResidual<T> x(embed(sequences), c.norm_params(), 1.f, stream_);
+    DeviceResidual<T> x(embed(sequences));
     for (std::size_t i = 0; i < c.layers; ++i) {
       if (stop.stop_requested()) raise<Cancelled>("forward: stopped before layer ", i);
       if (c.bottleneck == 0) {
         const auto [group, inner] = c.weights_of(i);
         encoder_block(w.layers[group * c.group_layers + inner], sequences, params,
-                      {.normed = rows(normed_), .attention = attention, .mlp = mlp}, x, ctx);
+                      {.normed = rows(normed_), .attention = attention, .gate = rows(gate_), .up = rows(up_)}, x,
+                      nullptr, {}, ctx);
       } else {
         bottleneck_block(w.bottleneck_layers[i], sequences, params, c.outer_norm_eps,
                          {.narrow = rows(narrow_),
@@ -171,12 +174,12 @@ class DeviceEncoderPass {
                           .part = rows(part_),
                           .wide = rows(normed_),
                           .attention = attention,
-                          .mlp = mlp},
-                         x.rows(), ctx);
+                          .up = rows(up_)},
+                         x.rows(stream_), nullptr, {}, ctx);
       }
     }
-    if (w.final_norm.gain.size() != 0) x.norm_to(w.final_norm, part(x_, sequences.tokens));
-    return x.rows();
+    if (w.final_norm.gain.size() != 0) x.norm_in_place(w.final_norm, c.norm_params(), stream_);
+    return x.rows(stream_);
   }
 
   /// What enters the first layer (tokens, hidden), as EncoderPass says on the CPU.

@@ -6,7 +6,7 @@
 #include <span>
 #include <utility>
 
-#include <weft/cuda/layers/transformer_block.cuh>
+#include <weft/cuda/layers/residual.cuh>
 #include <weft/cuda/models/device_cache.cuh>
 #include <weft/cuda/models/device_weights.cuh>
 #include <weft/cuda/ops/elementwise.cuh>
@@ -45,8 +45,8 @@ class DevicePass {
     k_ = make(c.key_value());
     v_ = make(c.key_value());
     attention_out_ = make(c.query());
-    gate_ = DeviceTensor<T, 1>({expert_rows(c, rows) * c.widest_intermediate()}, stream);
-    up_ = DeviceTensor<T, 1>({expert_rows(c, rows) * c.widest_intermediate()}, stream);
+    for (DeviceTensor<T, 2>* tensor : {&gate_, &up_})
+      *tensor = DeviceTensor<T, 2>({expert_rows(c, rows), c.widest_intermediate()}, stream);
     if (c.experts) {
       const auto floats = [&](std::size_t width) { return DeviceTensor<float, 2>({rows, width}, stream); };
       router_ = floats(c.experts);
@@ -87,12 +87,14 @@ class DevicePass {
     const DeviceDecoderWeights<T>& w = model_.weights();
     const std::span<const float> slopes(w.alibi_slopes.data(), w.alibi_slopes.size());
     const std::span<const float> biases(w.relative_bias.data(), w.relative_bias.size());
-    const DeviceLayerBuffers<T> buffers = layer_buffers(tokens.count);
-    DeviceResidual<T> x(embed(tokens), c.norm_params(), c.residual_scale, stream_);
+    const DecoderLayerBuffersOn<Backend<T>> buffers = layer_buffers(tokens.count);
+    const DeviceLayerContext ctx{products_, stream_, decode_workspace_.data()};
+    const TensorView<const std::int32_t, 1> positions(tokens.positions, {tokens.count});
+    DeviceResidual<T> x(embed(tokens));
     for (std::size_t i = 0; i < c.layers; ++i)
-      transformer_block(w.layers[i], tokens, cache.layer(i), source ? source->layer(i) : DeviceCacheLayer<T>(),
-                        rope_of(i), c.layer_params(i, slopes, biases), buffers, x, {products_, stream_});
-    return x.rows();
+      transformer_block(w.layers[i], {tokens, cache.layer(i), source ? source->layer(i) : DeviceCacheLayer<T>()},
+                        rope_of(i), positions, c.layer_params(i, slopes, biases), buffers, x, nullptr, {}, ctx);
+    return x.rows(stream_);
   }
 
   /// The final norm, where there is one, and the output head for rows of x: logits (rows, vocab), contiguous.
@@ -135,15 +137,15 @@ class DevicePass {
   static TensorView<U, 2> part(DeviceTensor<U, 2>& scratch, std::size_t count) {
     return scratch.view().narrow(0, 0, count);
   }
-  DeviceLayerBuffers<T> layer_buffers(std::size_t count) {
-    DeviceLayerBuffers<T> buffers{.normed = part(normed_, count),
-                                  .other = part(other_, count),
-                                  .attention = {.q = part(q_, count),
-                                                .k = part(k_, count),
-                                                .v = part(v_, count),
-                                                .out = part(attention_out_, count),
-                                                .decode_workspace = decode_workspace_.data()},
-                                  .mlp = {.gate = gate_.data(), .up = up_.data()}};
+  DecoderLayerBuffersOn<Backend<T>> layer_buffers(std::size_t count) {
+    DecoderLayerBuffersOn<Backend<T>> buffers{.normed = part(normed_, count),
+                                              .attention = {.q = part(q_, count),
+                                                            .k = part(k_, count),
+                                                            .v = part(v_, count),
+                                                            .out = part(attention_out_, count)},
+                                              .gate = gate_,
+                                              .up = up_,
+                                              .other = part(other_, count)};
     if (config().experts)
       buffers.moe = {.router = part(router_, count),
                      .chosen = part(chosen_, count),
@@ -171,21 +173,19 @@ class DevicePass {
     return x;
   }
 
-  const DeviceRopeTable* rope_of(std::size_t layer) const noexcept {
+  const DeviceRopeTable& rope_of(std::size_t layer) const noexcept {
     const DecoderConfig& c = config();
-    if (!c.rotates(layer)) return nullptr;
-    const DeviceRopeTable& rope = c.window_rope && c.window_of(layer) != 0 ? window_rope_ : rope_;
-    return rope.positions() != 0 ? &rope : nullptr;
+    return !c.rotates(layer) ? no_rope_ : c.window_rope && c.window_of(layer) != 0 ? window_rope_ : rope_;
   }
 
   DeviceCausalLM<T> model_;
   cudaStream_t stream_;
   DeviceProducts products_;
-  DeviceRopeTable rope_, window_rope_;
+  DeviceRopeTable rope_, window_rope_, no_rope_;
   DeviceTensor<T, 2> x_, normed_, other_;                 // (rows, hidden)
   DeviceTensor<T, 2> embedded_;                           // (rows, embedding)
   DeviceTensor<T, 2> q_, k_, v_, attention_out_;          // (rows, query or key_value)
-  DeviceTensor<T, 1> gate_, up_;                          // expert_rows() * the widest intermediate
+  DeviceTensor<T, 2> gate_, up_;                          // (expert_rows(), the widest intermediate)
   DeviceTensor<float, 2> router_, chosen_, shared_gate_;  // (rows, experts), (rows, 1)
   DeviceTensor<float, 2> sum_;                            // (rows, hidden), of experts
   DeviceTensor<T, 2> expert_out_;                         // (expert_rows(), hidden)

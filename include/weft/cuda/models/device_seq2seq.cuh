@@ -9,7 +9,7 @@
 #include <vector>
 
 #include <weft/core/token_id.hpp>
-#include <weft/cuda/layers/cross_attention.cuh>
+#include <weft/cuda/layers/cached_sequences.cuh>
 #include <weft/cuda/models/device_encoder_pass.cuh>
 #include <weft/cuda/models/device_session.cuh>
 #include <weft/models/seq2seq.hpp>

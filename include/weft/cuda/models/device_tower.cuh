@@ -9,8 +9,8 @@
 #include <vector>
 
 #include <weft/cuda/core/stream.cuh>
-#include <weft/cuda/layers/device_sequences.cuh>
-#include <weft/cuda/layers/encoder_block.cuh>
+#include <weft/cuda/layers/packed_sequences.cuh>
+#include <weft/cuda/layers/residual.cuh>
 #include <weft/cuda/layers/upload.cuh>
 #include <weft/cuda/models/device_weights.cuh>
 #include <weft/cuda/ops/elementwise.cuh>
@@ -100,18 +100,20 @@ class DeviceTower {
     const auto rows = [&](auto& tensor) { return tensor.view().narrow(0, 0, sequences.tokens); };
     const TensorView<float, 2> floats = rows(floats_);
     const std::size_t bytes = floats.size() * sizeof(float);
-    const DeviceEncoderLayerBuffers<T> buffers{
+    const EncoderLayerBuffersOn<Backend<T>> buffers{
         .normed = rows(normed_),
         .attention = {.q = rows(q_), .k = rows(k_), .v = rows(v_), .out = rows(attention_out_)},
-        .mlp = {.gate = nullptr, .up = up_.data()}};
+        .gate = {},
+        .up = rows(up_)};
     check(cudaMemcpyAsync(floats.data(), host.data(), bytes, cudaMemcpyHostToDevice, stream_), "cudaMemcpyAsync");
     copy(floats, rows(x_), stream_);
-    DeviceResidual<T> x(rows(x_), params.norm, 1.f, stream_);
+    const DeviceLayerContext ctx{products_, stream_};
+    DeviceResidual<T> x(rows(x_));
     for (std::size_t i = 0; i < layers_.size(); ++i) {
       if (stop.stop_requested()) raise<Cancelled>("forward: stopped before layer ", i);
-      encoder_block(layers_[i], sequences, params, buffers, x, {products_, stream_});
+      encoder_block(layers_[i], sequences, params, buffers, x, nullptr, {}, ctx);
     }
-    copy(x.rows(), floats, stream_);
+    copy(x.rows(stream_), floats, stream_);
     check(cudaMemcpyAsync(host.data(), floats.data(), bytes, cudaMemcpyDeviceToHost, stream_), "cudaMemcpyAsync");
     stream_.synchronize();
   }
@@ -119,7 +121,7 @@ class DeviceTower {
   Stream stream_;
   SequenceBatches batches_;
   DeviceProducts products_;
-  std::vector<DeviceEncoderLayerWeights<T>> layers_;
+  std::vector<EncoderLayerWeightsOn<Backend<T>>> layers_;
   // Scratch, (rows, width) each.
   DeviceTensor<T, 2> x_, normed_, q_, k_, v_, attention_out_, up_;
   DeviceTensor<float, 2> floats_;

@@ -6,8 +6,8 @@
 #include <vector>
 
 #include <weft/cuda/core/device.cuh>
-#include <weft/cuda/layers/transformer_block.cuh>
 #include <weft/cuda/layers/upload.cuh>
+#include <weft/layers/transformer_block.hpp>
 #include <weft/models/causal_lm.hpp>
 
 // The weights of a decoder in device memory, name for name as the host has them (models/architecture.hpp, layers/).
@@ -18,8 +18,8 @@ struct DeviceDecoderWeights {
   DeviceMatrix<T> embedding, embedding_in, embedding_out;
   DeviceMatrix<T> positions;  // from that of position 0 on
   DeviceMatrix<T> output;     // none where it is the embedding
-  DeviceNorm embedding_norm, final_norm;
-  std::vector<DeviceLayerWeights<T>> layers;
+  NormWeightsOn<Backend<T>> embedding_norm, final_norm;
+  std::vector<DecoderLayerWeightsOn<Backend<T>>> layers;
   DeviceTensor<float, 1> output_bias;
   DeviceTensor<float, 1> relative_bias;  // AttentionParams::relative_bias
   DeviceTensor<float, 1> alibi_slopes;
@@ -43,7 +43,7 @@ DeviceDecoderWeights<T> uploaded(const CausalLM& model, cudaStream_t stream) {
   d.embedding_norm = upload.norm(w.embedding_norm, c.hidden);
   d.final_norm = upload.norm(w.final_norm, c.hidden);
   for (const DecoderLayerWeights& from : w.layers) {
-    DeviceLayerWeights<T>& to = d.layers.emplace_back();
+    DecoderLayerWeightsOn<Backend<T>>& to = d.layers.emplace_back();
     to.attention_norm = upload.norm(from.attention_norm, c.hidden);
     to.attention_post_norm = upload.norm(from.attention_post_norm, c.hidden);
     to.mlp_norm = upload.norm(from.mlp_norm, c.hidden);

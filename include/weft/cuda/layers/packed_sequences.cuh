@@ -10,6 +10,7 @@
 #include <weft/cuda/core/device_buffer.cuh>
 #include <weft/cuda/ops/attention.cuh>
 
+// What weft/layers/packed_sequences.hpp has, on a device.
 namespace weft::inline v0::cuda {
 
 /// The sequences of a pass, which lie one after the other.
@@ -19,6 +20,18 @@ struct DeviceSequences {
   std::size_t longest;  ///< tokens that none has more of
   std::size_t tokens;   ///< of all of them
 };
+
+/// q, k, v, out: (tokens, heads * head_dim).
+template <HalfStorage T>
+void attend_in_sequences(const DeviceSequences& sequences, std::size_t head_dim, const AttentionParams& params,
+                         TensorView<T, 2> q, TensorView<T, 2> k, TensorView<T, 2> v, TensorView<T, 2> out,
+                         cudaStream_t stream) {
+  const auto heads = [&](TensorView<T, 2> rows) {
+    return rows.reshape(rows.extent(0), rows.extent(1) / head_dim, head_dim);
+  };
+  attention(heads(q), heads(k), heads(v), heads(out), sequences.ranges, sequences.count, sequences.longest, params,
+            stream);
+}
 
 /// Divides sequences among passes of at most `rows` tokens.
 class SequenceBatches {
@@ -74,5 +87,37 @@ class SequenceBatches {
   DeviceBuffer ranges_;
   cudaStream_t stream_;
 };
+
+namespace detail {
+
+/// A row of blocks for each sequence.
+template <class T>
+__global__ void __launch_bounds__(row_threads)
+    join_neighbours_kernel(const T* x, T* y, const SequenceRange* sequences, std::size_t width) {
+  const SequenceRange s = sequences[blockIdx.y];
+  const std::size_t count = static_cast<std::size_t>(s.tokens) * 3 * width;
+  const std::size_t step = std::size_t{gridDim.x} * blockDim.x;
+  x += static_cast<std::size_t>(s.first_token) * width;
+  y += static_cast<std::size_t>(s.first_token) * 3 * width;
+  for (std::size_t i = std::size_t{blockIdx.x} * blockDim.x + threadIdx.x; i < count; i += step) {
+    const int from = static_cast<int>(i / (3 * width)) + 1 - static_cast<int>(i / width % 3);
+    y[i] = from >= 0 && from < s.tokens ? x[static_cast<std::size_t>(from) * width + i % width] : from_float<T>(0.f);
+  }
+}
+
+}  // namespace detail
+
+/// y: of every token the rows of the next one, its own and that of the one before in x, zeros where the sequence ends.
+/// x: (tokens, width), y: (tokens, 3 * width), contiguous device memory. Throws CudaError.
+template <HalfStorage T>
+void join_neighbours(TensorView<T, 2> x, const DeviceSequences& sequences, TensorView<T, 2> y, cudaStream_t stream) {
+  const std::size_t blocks = (sequences.longest * y.extent(1) + detail::row_threads - 1) / detail::row_threads;
+  detail::launch(
+      "join_neighbours",
+      {.grid = dim3(static_cast<unsigned>(std::min<std::size_t>(blocks, 256)), static_cast<unsigned>(sequences.count)),
+       .block = dim3(detail::row_threads),
+       .stream = stream},
+      detail::join_neighbours_kernel<T>, x.data(), y.data(), sequences.ranges, x.extent(1));
+}
 
 }  // namespace weft::inline v0::cuda
