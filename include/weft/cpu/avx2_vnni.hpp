@@ -56,7 +56,7 @@ struct alignas(64) I8Tokens {
   WEFT_ALWAYS_INLINE IntVec from_origin(std::int32_t of_128) const noexcept {
     if constexpr (Zero == 0) return set_int(origin_);
     constexpr int halvings = Zero == 0 ? 0 : std::countr_zero(128u / static_cast<unsigned>(Zero == 0 ? 128 : Zero));
-    return add_ints(set_int(origin_), shift_right_signed<halvings>(set_int(of_128)));
+    return vec::add_ints(set_int(origin_), shift_right_signed<halvings>(set_int(of_128)));
   }
 };
 

@@ -55,8 +55,8 @@ struct alignas(64) I8Tokens {
   WEFT_ALWAYS_INLINE IntVec begin(std::int32_t at_128, std::int32_t offset) const noexcept {
     if constexpr (Zero == 128) return set_int(at_128);
     if constexpr (Zero == 0) return set_int(zero_);
-    return add_ints(set_int(zero_),
-                    shift_right_signed<std::countr_zero(Zero == 0 ? 1u : 128u / Zero)>(set_int(offset)));
+    return vec::add_ints(set_int(zero_),
+                         shift_right_signed<std::countr_zero(Zero == 0 ? 1u : 128u / Zero)>(set_int(offset)));
   }
 };
 

@@ -27,7 +27,6 @@ using vec::unordered;
 using vec::zero;
 
 using vec::add_bytes;
-using vec::add_ints;
 using vec::as_float;
 using vec::bit_and;
 using vec::bit_or;
