@@ -138,6 +138,8 @@ TEST_F(Pytorch, RefusesOldFormatsByName) {
   EXPECT_THAT(message_of<weft::UnsupportedError>([&] { weft::PytorchFile file(fixture("before-1.6.pt")); }),
               AllOf(HasSubstr("before-1.6.pt: byte 0"), HasSubstr("saved by PyTorch before 1.6")));
   EXPECT_THAT(message_of<weft::FormatError>([&] { open("version https://git-lfs.github.com/spec/v1\n"); }),
+              HasSubstr("m.pt: a pointer of Git LFS"));
+  EXPECT_THAT(message_of<weft::FormatError>([&] { open("a text in the place of an archive"); }),
               HasSubstr("m.pt: not a ZIP archive"));
 }
 
