@@ -93,11 +93,11 @@ TEST_F(MappedFiles, KeepTheirBytesWhenFetched) {
   const std::string content(3 * 4096 + 5, 'a');
   write(content);
   const MappedFile file(path());
-  file.fetch(0, content.size());
-  file.fetch(4097, 1);
-  file.fetch(4097, 0);
-  file.fetch(100, static_cast<std::size_t>(-1));
-  file.fetch(content.size(), 1);
+  file.fetch(0, content.size(), {});
+  file.fetch(4097, 1, {});
+  file.fetch(4097, 0, {});
+  file.fetch(100, static_cast<std::size_t>(-1), {});
+  file.fetch(content.size(), 1, {});
   EXPECT_EQ(text(file), content);
 }
 

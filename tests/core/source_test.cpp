@@ -51,7 +51,7 @@ TEST(Source, AllKindsHaveTheSameBytes) {
     for (std::size_t begin = 0; begin <= text.size(); ++begin)
       for (std::size_t end = begin; end <= text.size(); ++end)
         EXPECT_EQ(text_of(source.bytes(begin, end - begin)), text.substr(begin, end - begin)) << source.name();
-    source.fetch(0, 16);
+    source.fetch(0, 16, {});
     source.release(source.bytes(0, 16).span);
     for (const std::size_t count : {std::size_t{17}, std::numeric_limits<std::size_t>::max()})
       EXPECT_THAT(message_of<FormatError>([&] { source.bytes(1, count - 1); }),

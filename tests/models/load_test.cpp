@@ -100,7 +100,11 @@ TEST(LoadCausalLM, ReportsProgressToTheEnd) {
       before = step.bytes_done;
     }
     EXPECT_EQ(before, steps.back().bytes_total) << name;
-    EXPECT_EQ(tensors.front(), "model.embed_tokens.weight");
+    // In the order of the files, which is the fastest to read.
+    const Checkpoint checkpoint = Checkpoint::open(fixture(name));
+    EXPECT_TRUE(std::is_sorted(tensors.begin(), tensors.end(), [&](const std::string& a, const std::string& b) {
+      return checkpoint.position(a) < checkpoint.position(b);
+    })) << name;
     std::sort(tensors.begin(), tensors.end());
     EXPECT_EQ(std::adjacent_find(tensors.begin(), tensors.end()), tensors.end());
   }
@@ -124,12 +128,12 @@ TEST(LoadCausalLM, StopsWhenAskedTo) {
   const auto load = [&] {
     load_causal_lm(fixture("llama-mha"), {.progress =
                                               [&](const LoadProgress& progress) {
-                                                if (progress.tensor == "model.norm.weight") stop.request_stop();
+                                                if (progress.tensor == "model.embed_tokens.weight") stop.request_stop();
                                               },
                                           .stop = stop.get_token()});
   };
   EXPECT_EQ(message_of<Cancelled>(load), "loading was stopped before model.layers.0.input_layernorm.weight");
-  EXPECT_EQ(message_of<Cancelled>(load), "loading was stopped before model.embed_tokens.weight");
+  EXPECT_EQ(message_of<Cancelled>(load), "loading was stopped before lm_head.weight");
 }
 
 class CountingExecutor final : public Executor {

@@ -6,6 +6,8 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
+#include <atomic>
 #include <cerrno>
 #include <cstddef>
 #include <cstring>
@@ -13,6 +15,7 @@
 #include <memory>
 #include <new>
 #include <span>
+#include <stop_token>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -95,12 +98,18 @@ class MappedFile {
     return !data_ || (::fstat(file_.number, &status) == 0 && static_cast<std::size_t>(status.st_size) >= size_);
   }
 
-  /// Has the system read a part of the file that is wanted soon.
-  void fetch(std::size_t offset, std::size_t bytes) const noexcept {
-    const auto page = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
-    const std::size_t begin = offset / page * page;
-    if (offset < size_ && bytes != 0)
-      ::madvise(const_cast<std::byte*>(data_) + begin, offset - begin + std::min(bytes, size_ - offset), MADV_WILLNEED);
+  /// Reads a part of the file that is wanted soon into the system's memory, until it is stopped. By read(2): Linux then
+  /// takes large pages, which are mapped in a tenth of the time; with MADV_WILLNEED it takes small ones.
+  void fetch(std::size_t offset, std::size_t bytes, const std::stop_token& stop) const noexcept {
+    if (offset >= size_) return;
+    const std::size_t end = offset + std::min(bytes, size_ - offset);
+    // From the first page that is missing on all is read: the system recognises files that are read in their order.
+    if (!missing_ && resident(offset, end)) return;
+    missing_ = true;
+    constexpr std::size_t piece = std::size_t{1} << 20;
+    const std::unique_ptr<char[]> scratch(new (std::nothrow) char[piece]);
+    for (std::size_t begin = offset; scratch && begin < end && !stop.stop_requested(); begin += piece)
+      if (::pread(file_.number, scratch.get(), std::min(piece, end - begin), static_cast<off_t>(begin)) <= 0) return;
   }
 
   /// Lets go of the whole pages inside `part` of the file, which is not wanted soon; touching them reads them again.
@@ -135,6 +144,19 @@ class MappedFile {
     if (::pread(file, text, sizeof text, 0) == ssize_t{sizeof text} && std::string_view(text, sizeof text) == beginning)
       raise<FormatError>(path, ": a pointer of Git LFS in the place of the file, which \"git lfs pull\" fetches");
   }
+  /// Whether the system has a part of the file in memory.
+  bool resident(std::size_t offset, std::size_t end) const noexcept {
+    std::array<unsigned char, 256> states;
+    const auto page = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
+    for (std::size_t begin = offset / page * page; begin < end; begin += states.size() * page) {
+      const std::size_t pages = std::min(states.size(), (end - begin + page - 1) / page);
+      if (::mincore(const_cast<std::byte*>(data_) + begin, pages * page, states.data()) != 0) return false;
+      if (!std::all_of(states.begin(), states.begin() + static_cast<std::ptrdiff_t>(pages),
+                       [](unsigned char state) { return state & 1; }))
+        return false;
+    }
+    return true;
+  }
   [[noreturn]] static void fail(const std::string& path, const char* what) {
     const int code = errno;
     char text[128] = "";
@@ -147,6 +169,7 @@ class MappedFile {
   Descriptor file_;
   const std::byte* data_ = nullptr;
   std::size_t size_ = 0;
+  mutable std::atomic<bool> missing_ = false;  // pages of what was fetched
 };
 
 }  // namespace weft::inline v0

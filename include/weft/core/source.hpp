@@ -8,6 +8,7 @@
 #include <memory>
 #include <mutex>
 #include <span>
+#include <stop_token>
 #include <string>
 #include <utility>
 
@@ -120,9 +121,9 @@ class Source {
       raise<FormatError>(name_, ": the file was shortened while it was open; it had ", size_, " bytes");
   }
 
-  /// Has the system read a part of a mapped file that is wanted soon.
-  void fetch(std::size_t offset, std::size_t count) const noexcept {
-    if (mapped_) mapped_->fetch(offset, count);
+  /// Reads a part of a mapped file that is wanted soon into the system's memory, until it is stopped.
+  void fetch(std::size_t offset, std::size_t count, const std::stop_token& stop) const noexcept {
+    if (mapped_) mapped_->fetch(offset, count, stop);
   }
 
   /// Lets go of the memory of bytes of a mapped file that are not wanted soon; touching them reads them again.

@@ -7,8 +7,10 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <stop_token>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include <weft/core/any_tensor.hpp>
@@ -73,9 +75,11 @@ class Checkpoint {
   /// Whether a tensor is the weight of a quantised layer: (outputs, inputs), also where the layer's own class has it
   /// the other way round.
   bool is_quantized(std::string_view name) const noexcept;
-  /// Has the system read a tensor that is wanted soon, where it lies in a mapped file. Returns the bytes that it has in
-  /// memory, 0 where there is none of that name.
-  std::size_t fetch(std::string_view name) const noexcept;
+  /// The path of the file that a tensor lies in, and where it begins there: tensors are read fastest in the order of
+  /// these. Throws FormatError where there is none of that name.
+  std::pair<std::string_view, std::size_t> position(std::string_view name) const;
+  /// Reads a tensor that is wanted soon into the system's memory, where it lies in a mapped file, until it is stopped.
+  void fetch(std::string_view name, const std::stop_token& stop = {}) const noexcept;
   /// Lets go of the memory of a tensor of this checkpoint that is not wanted soon; touching it reads it again.
   void release(std::string_view name, const AnyTensor& tensor) const noexcept;
   /// "file: tensor name", as the file names it, for errors about a tensor; the directory where there is none of that

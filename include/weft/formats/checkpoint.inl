@@ -89,16 +89,20 @@ WEFT_INLINE const WeightsEntry& Checkpoint::entry(std::string_view name) const {
   return *found->second.file->find(found->second.name);
 }
 
+WEFT_INLINE std::pair<std::string_view, std::size_t> Checkpoint::position(std::string_view name) const {
+  const std::size_t offset = entry(name).offset;
+  return {places_.find(name)->second.file->path(), offset};
+}
+
 WEFT_INLINE bool Checkpoint::is_quantized(std::string_view name) const noexcept {
   return quantized_ && quantized_->contains(name);
 }
 
-WEFT_INLINE std::size_t Checkpoint::fetch(std::string_view name) const noexcept {
+WEFT_INLINE void Checkpoint::fetch(std::string_view name, const std::stop_token& stop) const noexcept {
   const auto found = places_.find(name);
-  if (found == places_.end()) return 0;
-  const WeightsEntry& entry = *found->second.file->find(found->second.name);
-  found->second.file->fetch(entry);
-  return entry.bytes;
+  if (found == places_.end()) return;
+  const WeightsFile& file = *found->second.file;
+  file.fetch(*file.find(found->second.name), stop);
 }
 
 WEFT_INLINE void Checkpoint::release(std::string_view name, const AnyTensor& tensor) const noexcept {

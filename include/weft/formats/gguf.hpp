@@ -11,6 +11,7 @@
 #include <fstream>
 #include <optional>
 #include <span>
+#include <stop_token>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -169,7 +170,9 @@ class GgufFile final : public WeightsFile {
                              type.block_elements > 1 ? 1 : type.block_bytes);
   }
 
-  void fetch(const WeightsEntry& entry) const noexcept override { source_.fetch(entry.offset, entry.bytes); }
+  void fetch(const WeightsEntry& entry, const std::stop_token& stop) const noexcept override {
+    source_.fetch(entry.offset, entry.bytes, stop);
+  }
   void release(const AnyTensor& tensor) const noexcept override { source_.release(tensor.bytes()); }
 
  private:

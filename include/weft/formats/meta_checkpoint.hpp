@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <optional>
 #include <span>
+#include <stop_token>
 #include <string>
 #include <string_view>
 #include <system_error>
@@ -194,9 +195,9 @@ class MetaWeights final : public WeightsFile {
     });
   }
 
-  void fetch(const WeightsEntry& entry) const noexcept override {
+  void fetch(const WeightsEntry& entry, const std::stop_token& stop) const noexcept override {
     for (const PytorchFile& part : parts_)
-      if (const WeightsEntry* stored = part.find(entry.name)) part.fetch(*stored);
+      if (const WeightsEntry* stored = part.find(entry.name)) part.fetch(*stored, stop);
   }
   void release(const AnyTensor& tensor) const noexcept override {
     for (const PytorchFile& part : parts_) part.release(tensor);

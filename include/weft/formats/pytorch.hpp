@@ -10,6 +10,7 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <stop_token>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -112,7 +113,9 @@ class PytorchFile final : public WeightsFile {
     });
   }
 
-  void fetch(const WeightsEntry& entry) const noexcept override { archive_.fetch(entry.offset, entry.bytes); }
+  void fetch(const WeightsEntry& entry, const std::stop_token& stop) const noexcept override {
+    archive_.fetch(entry.offset, entry.bytes, stop);
+  }
   void release(const AnyTensor& tensor) const noexcept override { archive_.release(tensor.bytes()); }
 
  private:

@@ -10,6 +10,7 @@
 #include <functional>
 #include <optional>
 #include <span>
+#include <stop_token>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -93,7 +94,9 @@ class SafetensorsFile final : public WeightsFile {
     return detail::tensor_in(bytes, *type.dtype, Shape{std::span<const std::size_t>(entry.extents)}, type.bits / 8);
   }
 
-  void fetch(const WeightsEntry& entry) const noexcept override { source_.fetch(entry.offset, entry.bytes); }
+  void fetch(const WeightsEntry& entry, const std::stop_token& stop) const noexcept override {
+    source_.fetch(entry.offset, entry.bytes, stop);
+  }
   void release(const AnyTensor& tensor) const noexcept override { source_.release(tensor.bytes()); }
 
  private:

@@ -7,6 +7,7 @@
 #include <functional>
 #include <optional>
 #include <span>
+#include <stop_token>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -90,8 +91,9 @@ class WeightsFile {
   /// One tensor, in place where the file allows it; it keeps what it lies in alive. Throws FormatError where there is
   /// none of that name or it is malformed, UnsupportedError for an element type or a rank that weft does not have.
   virtual AnyTensor tensor(std::string_view name) const = 0;
-  /// Has the system read a tensor of this file that is wanted soon, where it lies in a mapped file.
-  virtual void fetch(const WeightsEntry&) const noexcept {}
+  /// Reads a tensor of this file that is wanted soon into the system's memory, where it lies in a mapped file, until it
+  /// is stopped.
+  virtual void fetch(const WeightsEntry&, const std::stop_token&) const noexcept {}
   /// Lets go of the memory of a tensor of this file that is not wanted soon; touching it reads it again.
   virtual void release(const AnyTensor& tensor) const noexcept = 0;
 

@@ -7,6 +7,7 @@
 #include <cstring>
 #include <filesystem>
 #include <span>
+#include <stop_token>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -69,7 +70,9 @@ class ZipArchive {
   }
 
   /// Has the system read a part of the archive that is wanted soon.
-  void fetch(std::size_t offset, std::size_t bytes) const noexcept { source_.fetch(offset, bytes); }
+  void fetch(std::size_t offset, std::size_t bytes, const std::stop_token& stop) const noexcept {
+    source_.fetch(offset, bytes, stop);
+  }
   /// Lets go of the memory of a part of the archive that is not wanted soon; touching it reads it again.
   void release(std::span<const std::byte> part) const noexcept { source_.release(part); }
 

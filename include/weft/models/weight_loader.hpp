@@ -104,12 +104,14 @@ class WeightLoader {
     check_names();
     Weights weights;
     weights.resize(config_);
+    const std::vector<Item> items = items_in_file_order();
     std::optional<ReadAhead> ahead;
-    if (reads_ahead()) ahead.emplace(checkpoint_, names_in_order());
-    ahead_ = ahead ? &*ahead : nullptr;
-    for_each_row([&](const Row& row, const TensorIndex& index, const std::string& tensor) {
-      std::visit([&](auto slot) { fill(slot(weights, index), row, index, tensor); }, row.slot);
-    });
+    if (reads_ahead()) ahead.emplace(checkpoint_, names_read(items));
+    for (const Item& item : items) {
+      if (ahead) ahead->wait(item.tensor);
+      std::visit([&](auto slot) { fill(slot(weights, item.index), *item.row, item.index, item.tensor); },
+                 item.row->slot);
+    }
     return weights;
   }
 
@@ -167,13 +169,31 @@ class WeightLoader {
     const bool all = options_.load == Load::repack || options_.weights || options_.preload;
     return all && options_.threads != 1 && !options_.executor;
   }
-  /// The tensors in the order in which they are read; tables that stay where they are are not.
-  std::vector<std::string> names_in_order() const {
-    std::vector<std::string> names;
-    for_each_row([&](const Row& row, const TensorIndex&, std::string name) {
-      if (row.lookup && !options_.preload) return;
-      if (names.empty() || names.back() != name) names.push_back(std::move(name));
+  /// What is filled from one tensor.
+  struct Item {
+    const Row* row;
+    TensorIndex index;
+    std::string tensor;
+    std::pair<std::string_view, std::size_t> position;
+  };
+
+  /// The table in the order in which the files hold the tensors: disks and systems read what follows fastest.
+  std::vector<Item> items_in_file_order() const {
+    std::vector<Item> items;
+    for_each_row([&](const Row& row, const TensorIndex& index, std::string tensor) {
+      const auto position = checkpoint_.position(tensor);
+      items.push_back({&row, index, std::move(tensor), position});
     });
+    std::stable_sort(items.begin(), items.end(), [](const Item& a, const Item& b) { return a.position < b.position; });
+    return items;
+  }
+
+  /// The tensors in the order in which they are read; tables that stay where they are are not.
+  std::vector<std::string> names_read(std::span<const Item> items) const {
+    std::vector<std::string> names;
+    for (const Item& item : items)
+      if ((!item.row->lookup || options_.preload) && (names.empty() || names.back() != item.tensor))
+        names.push_back(item.tensor);
     return names;
   }
 
@@ -264,7 +284,6 @@ class WeightLoader {
   /// After a tensor: its bytes in the file are no longer wanted where they were copied.
   void finish(const Row& row, const AnyTensor& stored, const std::string& name, bool copied) {
     if (copied) checkpoint_.release(name, stored);
-    if (ahead_) ahead_->finish(stored.bytes().size());
     if (row.repeated) return;
     done_ += stored.bytes().size();
     if (options_.progress) options_.progress({done_, total_, name});
@@ -333,7 +352,6 @@ class WeightLoader {
   StoredNames<A> names_;
   std::size_t total_ = 0;  // bytes of the tensors that are read
   std::size_t done_ = 0;
-  ReadAhead* ahead_ = nullptr;
 };
 
 }  // namespace weft::inline v0::detail

@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <stop_token>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -65,9 +66,9 @@ class QuantizedWeights final : public WeightsFile {
     for_each_part(layer, [&](const std::string& part) { stored_.release(part, stored_.tensor(part)); });
     return matrix;
   }
-  void fetch(const WeightsEntry& entry) const noexcept override {
+  void fetch(const WeightsEntry& entry, const std::stop_token& stop) const noexcept override {
     const std::string_view layer = std::string_view(entry.name).substr(0, entry.name.size() - weight.size());
-    for_each_part(layer, [&](const std::string& part) { stored_.fetch(part); });
+    for_each_part(layer, [&](const std::string& part) { stored_.fetch(part, stop); });
   }
   void release(const AnyTensor&) const noexcept override {}
 

@@ -5,6 +5,7 @@
 #include <initializer_list>
 #include <memory>
 #include <span>
+#include <stop_token>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -33,8 +34,8 @@ class StoredTensors {
     raise<FormatError>(source_, ": the tensor ", name, " is missing");
   }
   /// Has the system read a tensor that is wanted soon.
-  void fetch(std::string_view name) const noexcept {
-    if (const WeightsFile* file = file_of(name)) file->fetch(*file->find(name));
+  void fetch(std::string_view name, const std::stop_token& stop) const noexcept {
+    if (const WeightsFile* file = file_of(name)) file->fetch(*file->find(name), stop);
   }
   /// Lets go of the memory of a tensor that is not wanted soon.
   void release(std::string_view name, const AnyTensor& tensor) const noexcept {
