@@ -295,6 +295,13 @@ TEST_P(Linear, WhatDoesNotFitIsAnError) {
   EXPECT_THROW(linear(x, AnyTensor::make(DType::i8, {3, 4}, [](auto) {}), y, ctx), UnsupportedError);
   EXPECT_THROW(linear(Tensor<float, 2>({4, 2}).view().transpose(0, 1), weight, y, ctx), ShapeError);
   EXPECT_THROW(linear(x, weight, Tensor<float, 2>({3, 2}).view().transpose(0, 1), ctx), ShapeError);
+  struct : Executor {
+    std::size_t concurrency() const noexcept override { return 0; }
+    void run(std::size_t, FunctionRef<void(std::size_t)>) override {}
+  } none;
+  cpu::Context idle = ctx;
+  idle.executor = &none;
+  EXPECT_THROW(linear(x, weight, y, idle), ConfigError);
   // None of several is calculated where one does not fit.
   std::fill_n(y.data(), y.size(), 7.f);
   Tensor<float, 2> wrong({2, 5});
