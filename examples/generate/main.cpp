@@ -129,12 +129,12 @@ weft::CausalLM load(Options& o) {
 
 /// The checkpoint's recommendations where a flag does not say otherwise.
 weft::SamplingParams sampling_of(const Options& o, const weft::GenerationConfig& recommended) {
+  const weft::SamplingParams own = recommended.sampling();
   weft::SamplingParams params = o.sampling;
-  const bool sample = recommended.do_sample;
-  params.temperature = o.greedy ? 0.f : o.temperature.value_or(sample ? recommended.temperature : 1.f);
-  params.top_k = o.top_k.value_or(sample ? recommended.top_k : 0);
-  params.top_p = o.top_p.value_or(sample ? recommended.top_p : 1.f);
-  params.repetition_penalty = o.repetition_penalty.value_or(recommended.repetition_penalty);
+  params.temperature = o.greedy ? 0.f : o.temperature.value_or(recommended.do_sample ? own.temperature : 1.f);
+  params.top_k = o.top_k.value_or(own.top_k);
+  params.top_p = o.top_p.value_or(own.top_p);
+  params.repetition_penalty = o.repetition_penalty.value_or(own.repetition_penalty);
   return params;
 }
 
