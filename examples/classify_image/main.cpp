@@ -4,20 +4,20 @@
 //   classify_image MODEL picture.jpg
 //   classify_image MODEL picture.png cat dog "a bowl of fruit"
 #include <algorithm>
-#include <charconv>
 #include <cstdio>
-#include <exception>
 #include <numeric>
 #include <string>
-#include <system_error>
 #include <vector>
 
 #include <CLI/CLI.hpp>
 #include <weft/weft.hpp>
 
+#include "../command_line.hpp"
 #include "read_image.hpp"
 
 namespace {
+
+using examples::check_count;
 
 struct Options {
   std::string model;
@@ -27,14 +27,6 @@ struct Options {
   std::size_t top = 5;
   weft::LoadOptions load{};
 };
-
-/// CLI11 alone takes -1 for the largest number there is.
-std::string check_count(const std::string& text) {
-  std::size_t count = 0;
-  const auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), count);
-  const bool whole = failed == std::errc() && end == text.data() + text.size();
-  return whole ? std::string() : text + " is not a whole number of at least 0";
-}
 
 void declare(CLI::App& app, Options& o) {
   app.add_option("model", o.model, "Checkpoint: a directory of Hugging Face")->required();
@@ -71,7 +63,8 @@ weft::Tensor<float, 2> classify(const weft::VisionModel& model, weft::VisionPass
   return weft::softmax(logits);
 }
 
-int run(const Options& o) {
+void run(Options& o) {
+  examples::show_loading(o.load);
   const weft::VisionModel model = weft::load_vision(o.model, o.load);
   const weft::Tensor<float, 3> pixels = model.image_processor()(read_image(o.image));
   weft::VisionPass pass(model);
@@ -87,7 +80,6 @@ int run(const Options& o) {
   for (const std::size_t i : order)
     std::printf("%6.2f %%  %s\n", 100.0 * static_cast<double>(probabilities(0, i)),
                 i < names.size() ? names[i].c_str() : std::to_string(i).c_str());
-  return 0;
 }
 
 }  // namespace
@@ -96,11 +88,5 @@ int main(int argc, char** argv) {
   Options options;
   CLI::App app("Says what is in a picture.");
   declare(app, options);
-  CLI11_PARSE(app, argc, argv);
-  try {
-    return run(options);
-  } catch (const std::exception& error) {
-    std::fprintf(stderr, "error: %s\n", error.what());
-    return 1;
-  }
+  return examples::run_program(app, argc, argv, [&] { run(options); });
 }

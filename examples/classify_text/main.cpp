@@ -4,21 +4,22 @@
 //
 // Without a text it reads stdin, where every line is one. Lines of unequal length run together without padding.
 #include <algorithm>
-#include <charconv>
 #include <cstddef>
 #include <cstdio>
-#include <exception>
 #include <iostream>
 #include <numeric>
 #include <span>
 #include <string>
-#include <system_error>
 #include <vector>
 
 #include <CLI/CLI.hpp>
 #include <weft/weft.hpp>
 
+#include "../command_line.hpp"
+
 namespace {
+
+using examples::check_count;
 
 struct Options {
   std::string model;
@@ -27,14 +28,6 @@ struct Options {
   std::size_t batch = 32;
   weft::LoadOptions load{};
 };
-
-/// CLI11 alone takes -1 for the largest number there is.
-std::string check_count(const std::string& text) {
-  std::size_t count = 0;
-  const auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), count);
-  const bool whole = failed == std::errc() && end == text.data() + text.size();
-  return whole ? std::string() : text + " is not a whole number of at least 0";
-}
 
 void declare(CLI::App& app, Options& o) {
   app.add_option("-m,--model,model", o.model, "Checkpoint: a directory of Hugging Face")->required();
@@ -82,7 +75,8 @@ void classify(weft::EncoderPass& pass, std::span<const std::string> texts, std::
   std::fflush(stdout);
 }
 
-void run(const Options& o) {
+void run(Options& o) {
+  examples::show_loading(o.load);
   weft::EncoderPass pass(weft::load_encoder(o.model, o.load));
   if (!o.text.empty()) return classify(pass, std::span(&o.text, 1), o.top, false);
   std::vector<std::string> lines;
@@ -102,12 +96,5 @@ int main(int argc, char** argv) {
   Options options;
   CLI::App app("Says which classes a text is of.");
   declare(app, options);
-  CLI11_PARSE(app, argc, argv);
-  try {
-    run(options);
-    return 0;
-  } catch (const std::exception& error) {
-    std::fprintf(stderr, "error: %s\n", error.what());
-    return 1;
-  }
+  return examples::run_program(app, argc, argv, [&] { run(options); });
 }

@@ -3,12 +3,8 @@
 //   generate MODEL "Once upon a time" --temperature 0.8 --top-p 0.95 --seed 7
 //
 // The text goes to stdout as it is made; the loading bar and the figures at the end go to stderr.
-#include <unistd.h>
-
-#include <charconv>
 #include <csignal>
 #include <cstdio>
-#include <exception>
 #include <iostream>
 #include <memory>
 #include <optional>
@@ -16,17 +12,19 @@
 #include <stop_token>
 #include <string>
 #include <string_view>
-#include <system_error>
 #include <vector>
 
 #include <CLI/CLI.hpp>
 #include <weft/weft.hpp>
 
+#include "../command_line.hpp"
 #if GENERATE_CUDA
 #include "cuda_sequence.hpp"
 #endif
 
 namespace {
+
+using examples::check_count;
 
 volatile std::sig_atomic_t interrupted = 0;
 
@@ -49,14 +47,6 @@ struct Options {
   bool log_probabilities = false;
   bool quiet = false;
 };
-
-/// CLI11 alone takes -1 for the largest number there is.
-std::string check_count(const std::string& text) {
-  std::size_t count = 0;
-  const auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), count);
-  const bool whole = failed == std::errc() && end == text.data() + text.size();
-  return whole ? std::string() : text + " is not a whole number of at least 0";
-}
 
 void declare(CLI::App& app, Options& o) {
   app.add_option("-m,--model,model", o.model, "Checkpoint: a directory of Hugging Face or Meta, or a GGUF file")
@@ -105,36 +95,22 @@ void declare(CLI::App& app, Options& o) {
   app.add_flag("-q,--quiet", o.quiet, "No loading bar and no figures");
 }
 
-/// A bar that is redrawn in place; only for terminals.
-void draw_bar(const weft::LoadProgress& progress) {
-  constexpr std::size_t cells = 40;
-  const double share = static_cast<double>(progress.bytes_done) / static_cast<double>(progress.bytes_total);
-  const auto full = static_cast<std::size_t>(share * static_cast<double>(cells));
-  std::string line = "\rloading [";
-  for (std::size_t i = 0; i < cells; ++i) line += i < full ? '#' : '.';
-  std::fprintf(stderr, "%s] %3.0f %%", line.c_str(), 100.0 * share);
-  std::fflush(stderr);
-}
-
 weft::CausalLM load(Options& o) {
-  const bool bar = !o.quiet && ::isatty(STDERR_FILENO);
-  if (bar) {
+  if (!o.quiet && examples::has_bar()) {
     o.load.preload = true;
-    o.load.progress = draw_bar;
+    examples::show_loading(o.load);
   }
-  weft::CausalLM model = weft::load_causal_lm(o.model, o.load);
-  if (bar) std::fputs("\r\033[K", stderr);
-  return model;
+  return weft::load_causal_lm(o.model, o.load);
 }
 
 /// The checkpoint's recommendations where a flag does not say otherwise.
 weft::SamplingParams sampling_of(const Options& o, const weft::GenerationConfig& recommended) {
+  const weft::SamplingParams own = recommended.sampling();
   weft::SamplingParams params = o.sampling;
-  const bool sample = recommended.do_sample;
-  params.temperature = o.greedy ? 0.f : o.temperature.value_or(sample ? recommended.temperature : 1.f);
-  params.top_k = o.top_k.value_or(sample ? recommended.top_k : 0);
-  params.top_p = o.top_p.value_or(sample ? recommended.top_p : 1.f);
-  params.repetition_penalty = o.repetition_penalty.value_or(recommended.repetition_penalty);
+  params.temperature = o.greedy ? 0.f : o.temperature.value_or(recommended.do_sample ? own.temperature : 1.f);
+  params.top_k = o.top_k.value_or(own.top_k);
+  params.top_p = o.top_p.value_or(own.top_p);
+  params.repetition_penalty = o.repetition_penalty.value_or(own.repetition_penalty);
   return params;
 }
 
@@ -162,7 +138,7 @@ void report(const weft::Generation& generation, std::size_t stored_tokens) {
                std::string(weft::name(generation.finish_reason())).c_str());
 }
 
-int run(Options& o) {
+void run(Options& o) {
   o.load.compute = o.compute == "f32" ? weft::Compute::f32 : weft::Compute::native;
   o.session.cache = weft::dtype_named(o.cache);
   if (!o.weights.empty()) o.load.weights = weft::dtype_named(o.weights);
@@ -192,7 +168,6 @@ int run(Options& o) {
       std::fprintf(stderr, "%6d  %8.4f  %s\n", token.id, static_cast<double>(token.log_probability),
                    model.tokenizer().token_of(token.id).c_str());
   if (!o.quiet) report(generation, generation.tokens().size());
-  return 0;
 }
 
 }  // namespace
@@ -201,12 +176,5 @@ int main(int argc, char** argv) {
   Options options;
   CLI::App app("Continues a text with a language model.");
   declare(app, options);
-  CLI11_PARSE(app, argc, argv);
-  try {
-    return run(options);
-  } catch (const std::exception& error) {
-    const char* over_the_bar = ::isatty(STDERR_FILENO) ? "\r\033[K" : "";
-    std::fprintf(stderr, "%serror: %s\n", over_the_bar, error.what());
-    return 1;
-  }
+  return examples::run_program(app, argc, argv, [&] { run(options); });
 }

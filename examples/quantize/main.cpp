@@ -3,25 +3,23 @@
 //   quantize MODEL OUTPUT.gguf --type q4_k_m
 //
 // MODEL is a Hugging Face directory or a GGUF file. What every tensor loses goes to stdout, the progress to stderr.
-#include <unistd.h>
-
 #include <algorithm>
-#include <charconv>
 #include <cmath>
 #include <cstdio>
-#include <exception>
 #include <optional>
 #include <string>
 #include <string_view>
-#include <system_error>
 #include <vector>
 
 #include <CLI/CLI.hpp>
 #include <weft/weft.hpp>
 
+#include "../command_line.hpp"
 #include "recipe.hpp"
 
 namespace {
+
+using examples::check_count;
 
 struct Options {
   std::string model;
@@ -72,17 +70,6 @@ Loss loss_of(const weft::AnyTensor& before, const weft::AnyTensor& after, const 
   return loss;
 }
 
-/// A bar that is redrawn in place; only for terminals.
-void draw_bar(const weft::WriteProgress& progress) {
-  constexpr std::size_t cells = 40;
-  const double share = static_cast<double>(progress.bytes_done) / static_cast<double>(progress.bytes_total);
-  const auto full = static_cast<std::size_t>(share * static_cast<double>(cells));
-  std::string line = "\rwriting [";
-  for (std::size_t i = 0; i < cells; ++i) line += i < full ? '#' : '.';
-  std::fprintf(stderr, "%s] %3.0f %% %-32.32s", line.c_str(), 100.0 * share, std::string(progress.tensor).c_str());
-  std::fflush(stderr);
-}
-
 void print_row(const std::string& name, weft::DType from, weft::DType to, const std::optional<Loss>& loss) {
   const std::string types = std::string(weft::name(from)) + " -> " + std::string(weft::name(to));
   if (!loss) {
@@ -93,17 +80,9 @@ void print_row(const std::string& name, weft::DType from, weft::DType to, const 
               loss->signal > 0 ? 100.0 * loss->rms / loss->signal : 0.0);
 }
 
-/// CLI11 alone takes -1 for the largest number there is.
-std::string check_count(const std::string& text) {
-  std::size_t count = 0;
-  const auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), count);
-  const bool whole = failed == std::errc() && end == text.data() + text.size();
-  return whole ? std::string() : text + " is not a whole number of at least 0";
-}
-
-int run(const Options& o) {
+void run(const Options& o) {
   const auto recipe = std::find_if(recipes.begin(), recipes.end(), [&](const Recipe& r) { return r.name == o.type; });
-  const bool terminal = ::isatty(STDERR_FILENO);
+  const bool bar = !o.quiet && examples::has_bar();
   weft::ThreadPool pool(o.threads);
   const weft::cpu::Context ctx{.executor = &pool};
 
@@ -130,7 +109,7 @@ int run(const Options& o) {
       const weft::AnyTensor matrix = stored.reshaped({stored.size() / columns, columns});
       const weft::AnyTensor result = weft::convert_weight(matrix, to, weft::Layout::rows, ctx);
       if (!o.quiet) {
-        if (terminal) std::fputs("\r\033[K", stderr);
+        examples::erase_bar();
         print_row(tensor.name, tensor.dtype, to, loss_of(matrix, result, ctx));
       }
       return result.reshaped(tensor.shape);
@@ -138,12 +117,11 @@ int run(const Options& o) {
   }
   if (!o.quiet) std::printf("%-32s %-16s %12s %12s %11s\n", "tensor", "type", "rms error", "max error", "relative");
   writer.write(o.output, [&](const weft::WriteProgress& progress) {
-    if (terminal && !o.quiet) draw_bar(progress);
+    if (bar) examples::draw_bar("writing", progress.bytes_done, progress.bytes_total, progress.tensor);
   });
-  if (terminal && !o.quiet) std::fputs("\r\033[K", stderr);
+  if (bar) examples::erase_bar();
   std::fprintf(stderr, "%s: %.1f MB of weights, from %.1f MB\n", o.output.c_str(),
                static_cast<double>(writer.tensor_bytes()) / 1e6, static_cast<double>(before) / 1e6);
-  return 0;
 }
 
 }  // namespace
@@ -161,12 +139,5 @@ int main(int argc, char** argv) {
       ->capture_default_str();
   app.add_option("--threads", options.threads, "Threads; 0: one per processor")->check(check_count);
   app.add_flag("-q,--quiet", options.quiet, "No report and no progress");
-  CLI11_PARSE(app, argc, argv);
-  try {
-    return run(options);
-  } catch (const std::exception& error) {
-    const char* over_the_bar = ::isatty(STDERR_FILENO) ? "\r\033[K" : "";
-    std::fprintf(stderr, "%serror: %s\n", over_the_bar, error.what());
-    return 1;
-  }
+  return examples::run_program(app, argc, argv, [&] { run(options); });
 }

@@ -36,6 +36,19 @@ TEST(Context, DefaultsToTheBestKernelsOnTheCallingThreadInFloat) {
   EXPECT_EQ(ctx.workspace, nullptr);
 }
 
+TEST(Context, AnExecutorOnWhichNothingMakesProgressIsAnError) {
+  struct : Executor {
+    std::size_t concurrency() const noexcept override { return 0; }
+    void run(std::size_t, FunctionRef<void(std::size_t)>) override {}
+  } none;
+  cpu::Context ctx;
+  ctx.executor = &none;
+  EXPECT_THROW(ctx.concurrency(), ConfigError);
+  const auto body = [](std::size_t, std::size_t, std::size_t = 0) { FAIL() << "nothing runs"; };
+  EXPECT_THROW(detail::parallel_for(ctx, 3, body), ConfigError);
+  EXPECT_THROW(detail::parallel_shares(ctx, 3, body), ConfigError);
+}
+
 TEST(Scratch, BorrowsTheWorkspaceWhereThereIsOne) {
   cpu::Workspace workspace;
   cpu::Context ctx;

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <limits>
 
 #include "random_weights.hpp"
 
@@ -63,6 +64,16 @@ TEST(Norm, RefusesWeightsOfAnotherWidth) {
   EXPECT_THROW(norm(x, bias, x, {.eps = 0.f, .kind = NormKind::layer}, {}), ShapeError);
   const NormWeights gain_alone{.gain = Tensor<float, 1>({6})};
   EXPECT_THROW(norm(x, gain_alone, x, {.eps = 0.f, .kind = NormKind::scaled}, {}), ShapeError);
+}
+
+TEST(Norm, RefusesAnEpsThatIsNone) {
+  Tensor<float, 2> x({2, 6});
+  const NormWeights weights{.gain = Tensor<float, 1>({6}), .bias = Tensor<float, 1>({6})};
+  for (const float eps : {-1e-5f, std::numeric_limits<float>::quiet_NaN()}) {
+    EXPECT_THROW(norm(x, weights, x, {.eps = eps}, {}), ConfigError);
+    EXPECT_THROW(norm(x, weights, x, {.eps = eps, .kind = NormKind::layer}, {}), ConfigError);
+    EXPECT_NO_THROW(norm(x, weights, x, {.eps = eps, .kind = NormKind::scaled}, {})) << "has no root";
+  }
 }
 
 }  // namespace

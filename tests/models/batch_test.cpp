@@ -131,8 +131,14 @@ TEST(Batch, WhatDoesNotFitIsAnErrorAndChangesNothing) {
   Batch narrow(model, {.sequences = 2, .context = 32});
   EXPECT_THROW(narrow.forward(std::span(three).first(2)), ConfigError);
   EXPECT_EQ(batch.forward({}).extent(0), 0u);
-  EXPECT_THROW(Batch(model, {.sequences = 0}), ConfigError);
-  EXPECT_THROW(Batch(model, {.rows = 0}), ConfigError);
+  const auto refused = [&](const BatchOptions& options) {
+    return message_of<ConfigError>([&] { Batch(model, options); });
+  };
+  EXPECT_EQ(refused({.sequences = 0}), "Batch: sequences is 0, expected 1 to 1048576");
+  EXPECT_EQ(refused({.sequences = std::size_t{1} << 60}),
+            "Batch: sequences is 1152921504606846976, expected 1 to 1048576");
+  EXPECT_EQ(refused({.rows = 0}), "Batch: rows is 0, expected 1 to 1048576");
+  EXPECT_EQ(refused({.rows = std::size_t{1} << 60}), "Batch: rows is 1152921504606846976, expected 1 to 1048576");
   EXPECT_THROW(Batch(model, {.context = 1u << 20}), ConfigError);
 }
 

@@ -230,6 +230,43 @@ TEST(EncoderPass, EmbedsSentencesAsTheCallerSays) {
   EXPECT_THROW(pass.embed_sentences({.pooling = Pooling::last}, other), ShapeError);
 }
 
+TEST(EncoderPass, HeadsNameThemselvesWhereTheirAnswersHaveNoRoom) {
+  using Answers = TensorView<float, 2>;
+  const struct {
+    const char* fixture;
+    const char* head;
+    void (*call)(EncoderPass&, Answers);
+  } heads[]{
+      {"roberta-pooler", "pool", [](EncoderPass& pass, Answers y) { pass.pool(y); }},
+      {"distilbert-sequences", "classify_sequences", [](EncoderPass& p, Answers y) { p.classify_sequences(y); }},
+      {"mobilebert-sequences", "pool", [](EncoderPass& pass, Answers y) { pass.pool(y); }},
+      {"bert", "predict_words",
+       [](EncoderPass& pass, Answers y) {
+         pass.predict_words(std::vector<std::size_t>{30, 4}, y);
+       }},
+      {"bert-next-sentence", "classify_pairs", [](EncoderPass& pass, Answers y) { pass.classify_pairs(y); }},
+      {"bert-sequences", "classify_sequences", [](EncoderPass& pass, Answers y) { pass.classify_sequences(y); }},
+      {"bert-tokens", "classify_tokens", [](EncoderPass& pass, Answers y) { pass.classify_tokens(y); }},
+      {"bert-answers", "find_answers", [](EncoderPass& pass, Answers y) { pass.find_answers(y); }},
+      {"electra-discriminator", "find_replaced_words",
+       [](EncoderPass& pass, Answers y) { pass.find_replaced_words(y); }},
+      {"bert", "embed_sentences", [](EncoderPass& pass, Answers y) { pass.embed_sentences(SentenceEmbedding{}, y); }},
+  };
+  for (const auto& head : heads) {
+    EncoderPass pass(load_encoder(encoder_fixture(head.fixture), {.threads = 1}));
+    pass.forward(EncoderReference(head.fixture).inputs());
+    Tensor<float, 2> y({9, 9});
+    const std::string message = message_of<ShapeError>([&] { head.call(pass, y); });
+    EXPECT_THAT(message, ::testing::StartsWith(head.head + std::string(": y has shape (9, 9), expected (")))
+        << head.fixture;
+  }
+  EncoderPass pass(load_encoder(encoder_fixture("bert-answers"), {.threads = 1}));
+  const TensorView<const float, 2> last = pass.forward(EncoderReference("bert-answers").inputs());
+  Tensor<float, 2> columns({2, last.extent(0)});
+  EXPECT_EQ(message_of<ShapeError>([&] { pass.find_answers(columns.transpose(0, 1)); }),
+            "find_answers: the elements of a row of y must lie one after the other");
+}
+
 TEST(EncoderPass, SaysWhichHeadIsMissing) {
   EncoderPass pass(load_encoder(encoder_fixture("distilbert-base"), {.threads = 1}));
   pass.forward(EncoderReference("distilbert-base").inputs());

@@ -50,6 +50,24 @@ TEST(GenerationConfig, ReadsTheFile) {
   EXPECT_EQ(config.repetition_penalty, 1.1f);
 }
 
+TEST(GenerationConfig, SamplesAsItSays) {
+  const char* file = R"({"do_sample": true, "temperature": 0.6, "top_k": 50, "top_p": 0.9, "repetition_penalty": 1.1})";
+  const SamplingParams params = read("{}", file).sampling(7);
+  EXPECT_EQ(params.temperature, 0.6f);
+  EXPECT_EQ(params.top_k, 50u);
+  EXPECT_EQ(params.top_p, 0.9f);
+  EXPECT_EQ(params.repetition_penalty, 1.1f);
+  EXPECT_EQ(params.seed, 7u);
+  EXPECT_NO_THROW(validate(params));
+  // Without do_sample the likeliest token is taken, whatever else is said, and used tokens are less likely all the
+  // same.
+  const SamplingParams greedy =
+      read("{}", R"({"temperature": 0.6, "top_k": 50, "repetition_penalty": 1.1})").sampling();
+  EXPECT_EQ(greedy.temperature, 0.f);
+  EXPECT_EQ(greedy.top_k, 0u);
+  EXPECT_EQ(greedy.repetition_penalty, 1.1f);
+}
+
 TEST(GenerationConfig, LengthsAndRepetitions) {
   const char* lengths = R"({"no_repeat_ngram_size": 3, "min_length": 56})";
   for (const GenerationConfig& config : {read(lengths), read("{}", lengths)}) {

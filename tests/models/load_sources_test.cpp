@@ -19,6 +19,7 @@
 
 #include <weft/formats/gguf_writer.hpp>
 #include <weft/formats/pytorch.hpp>
+#include <weft/tokenizers/load_tokenizer.hpp>
 
 #include "encoder_fixtures.hpp"
 #include "fixtures.hpp"
@@ -78,6 +79,16 @@ TEST_P(LoadSources, ComputesWhatFilesDo) {
       EXPECT_FALSE(model.has_tokenizer());
     }
   }
+}
+
+TEST_P(LoadSources, BringsItsTokenizer) {
+  const std::filesystem::path tales = std::filesystem::path(WEFT_MODELS_DIR) / "tales";
+  std::vector<Source> sources = sources_of(tales, GetParam());
+  std::erase_if(sources,
+                [](const Source& source) { return source.name() == "README.md" || source.name() == "train.py"; });
+  const CausalLM model = load_causal_lm(Checkpoint::open(std::move(sources)), exact);
+  ASSERT_TRUE(model.has_tokenizer());
+  EXPECT_EQ(model.tokenizer().encode("Once upon a time"), load_tokenizer(tales)->encode("Once upon a time"));
 }
 
 TEST_P(LoadSources, ReadsPickles) {
@@ -231,7 +242,8 @@ TEST(LoadSources, SaysWhatIsMissingOrUnknown) {
     return from_memory(name, std::make_shared<const std::string>(content));
   };
   EXPECT_THAT(error({}), HasSubstr("there are no files"));
-  EXPECT_THAT(error({text("tokenizer.json", "{}")}), HasSubstr("tokenizer.json: neither a GGUF file nor"));
+  EXPECT_THAT(error({text("README.md", "{}")}), HasSubstr("README.md: neither a GGUF file nor"));
+  EXPECT_EQ(error({text("tokenizer.json", "{}")}), "tokenizer.json: there is no config.json");
   EXPECT_EQ(error({text("config.json", "{}"), text("config.json", "{}")}),
             "config.json: there are two files of this name");
   EXPECT_THAT(error({text("model.safetensors", "")}), HasSubstr("model.safetensors: there is no config.json"));

@@ -233,9 +233,29 @@ TEST(SourceEncoder, SessionsNeedASourceOfTheirModel) {
   EXPECT_EQ(message_of<ConfigError>([&] { session.attend_to({}); }),
             "attend_to: the source is none, or one of another model");
   EXPECT_THROW(session.attend_to(SourceEncoder(other).encode(ids)), ConfigError);
+  const EncodedSource of_same_sizes =
+      SourceEncoder(load_seq2seq(seq2seq_fixture("bart"), {.threads = 1})).encode(ids);  // whose model is gone
+  EXPECT_THROW(session.attend_to(of_same_sizes), ConfigError);
+  const CausalLM copy = model.decoder();
+  EXPECT_NO_THROW(Session(copy).attend_to(SourceEncoder(model).encode(ids)));
   Session llama(load_causal_lm(fixture("llama-mha"), {.threads = 1}));
   EXPECT_EQ(message_of<ConfigError>([&] { llama.attend_to(SourceEncoder(model).encode(ids)); }),
             "attend_to: a llama model reads no source");
+}
+
+TEST(SourceEncoder, SourcesKeepNoModelAlive) {
+  EncodedSource source;
+  std::weak_ptr<const void> model;
+  {
+    const Seq2Seq loaded = load_seq2seq(seq2seq_fixture("bart"), {.threads = 1});
+    source = SourceEncoder(loaded).encode(std::vector<TokenId>{2, 5});
+    model = loaded.decoder().identity();
+    EXPECT_TRUE(source.is_of(loaded.decoder()));
+    EXPECT_FALSE(EncodedSource().is_of(loaded.decoder()));
+  }
+  EXPECT_TRUE(model.expired());
+  for (int i = 0; i < 3; ++i)  // whatever memory the next ones get
+    EXPECT_FALSE(source.is_of(load_seq2seq(seq2seq_fixture("bart"), {.threads = 1}).decoder()));
 }
 
 TEST(SourceEncoder, SourcesOfABatchHaveOneType) {

@@ -165,6 +165,9 @@ TEST(TextPass, ChecksItsInput) {
   EXPECT_EQ(message({3, 64}), "forward: token id 64 at index 1 of text 1 is outside [0, 64)");
   EXPECT_EQ(message({-1}), "forward: token id -1 at index 0 of text 1 is outside [0, 64)");
   EXPECT_EQ(message(some_ids(11, 64)), "forward: text 1 has 11 tokens, the model has 10 positions");
+  pass.forward(std::vector<std::vector<TokenId>>{{5}});
+  Tensor<float, 2> y({2, 3});
+  EXPECT_THAT(message_of<ShapeError>([&] { pass.features(y); }), ::testing::HasSubstr("features: y has shape (2, 3)"));
 }
 
 TEST(TextPass, StopsWhenAskedTo) {

@@ -17,6 +17,7 @@ namespace {
 using namespace weft;
 using namespace weft_tests;
 using ::testing::ElementsAre;
+using ::testing::HasSubstr;
 
 constexpr float tolerance = 2e-4f;
 
@@ -198,7 +199,13 @@ TEST(VisionPass, ChecksShapes) {
   EXPECT_EQ(message({2, 1, 12, 12}), "forward: pixels has shape (2, 1, 12, 12), expected (2, 3, 12, 12)");
   pass.forward(VisionReference("vit-pooler").pixels());
   Tensor<float, 2> y({3, 10});
-  EXPECT_THROW(pass.pool(y), ShapeError);
+  EXPECT_THAT(message_of<ShapeError>([&] { pass.pool(y); }), HasSubstr("pool: y has shape (3, 10)"));
+  VisionPass classes(load_vision(vision_fixture("vit"), {.threads = 1}));
+  classes.forward(VisionReference("vit").pixels());
+  EXPECT_THAT(message_of<ShapeError>([&] { classes.classify(y); }), HasSubstr("classify: y has shape (3, 10)"));
+  VisionPass clip(load_vision(vision_fixture("clip"), {.threads = 1}));
+  clip.forward(VisionReference("clip").pixels());
+  EXPECT_THAT(message_of<ShapeError>([&] { clip.features(y); }), HasSubstr("features: y has shape (3, 10)"));
 }
 
 TEST(VisionPass, TakesNoImageSmallerThanAPatch) {

@@ -1,5 +1,6 @@
 #include <weft/ops/embedding.hpp>
 
+#include <algorithm>
 #include <cstddef>
 #include <span>
 #include <vector>
@@ -19,6 +20,7 @@ using weft::testing::Guarded;
 using weft::testing::isa_name;
 using weft::testing::random_floats;
 using weft::testing::rounded;
+using weft::testing::same_bits;
 using weft::testing::sizes;
 
 class Embedding : public EveryIsa {};
@@ -49,6 +51,26 @@ TEST_P(Embedding, CopiesTheRowOfEveryId) {
     check(half{});
     check(bfloat16{});
   }
+}
+
+TEST_P(Embedding, TakesTensorsAndViewsWhereTheyLie) {
+  const std::vector<TokenId> ids{2, 0, 1, 2};
+  const std::vector<float> values = random_floats(4 * 9, 1);
+  const auto check = [&]<class T>(T) {
+    Tensor<float, 2> y({4, 9}), expected({4, 9});
+    embedding(ids, any_tensor<T>({3, 9}, std::span(values).subspan(9)), expected, ctx);
+    const std::vector<T> elements = elements_of<T>(values);
+    const TensorView<const T, 2> table = TensorView<const T, 2>(elements.data(), {4, 9}).narrow(0, 1, 3);
+    embedding(ids, table, y, ctx);
+    EXPECT_TRUE(same_bits(y.elements(), expected.elements()));
+    std::fill_n(y.data(), y.size(), 0.f);
+    embedding(ids, table.contiguous(), y, ctx);
+    EXPECT_TRUE(same_bits(y.elements(), expected.elements()));
+    EXPECT_THROW(embedding(ids, TensorView<const T, 2>(elements.data(), {3, 9}, {10, 1}), y, ctx), ShapeError);
+  };
+  check(float{});
+  check(half{});
+  check(bfloat16{});
 }
 
 TEST_P(Embedding, NoTokensNoWork) {

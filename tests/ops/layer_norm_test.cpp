@@ -114,6 +114,10 @@ TEST_P(LayerNorm, EmptyTensorsAndErrors) {
   const LayerNormParams params{.eps = 1e-5f};
   EXPECT_NO_THROW(layer_norm(none, gain, bias, none, params, ctx));
   EXPECT_NO_THROW(layer_norm(x, gain, bias, y, params, ctx));
+  for (const float eps : {-1e-5f, nan, -infinity}) {
+    EXPECT_THROW(layer_norm(x, gain, bias, y, {.eps = eps}, ctx), ConfigError);
+    EXPECT_THROW(layer_norm(x, gain, y, {.eps = eps}, ctx), ConfigError);
+  }
   EXPECT_THROW(layer_norm(x, Tensor<float, 1>({7}), bias, y, params, ctx), ShapeError);
   EXPECT_THROW(layer_norm(x, gain, Tensor<float, 1>({9}), y, params, ctx), ShapeError);
   EXPECT_THROW(layer_norm(x, Tensor<float, 1>({7}), y, params, ctx), ShapeError);

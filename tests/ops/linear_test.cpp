@@ -281,6 +281,29 @@ TEST_P(Linear, AWorkspaceChangesNoBit) {
   }
 }
 
+TEST_P(Linear, TakesTensorsAndViewsWhereTheyLie) {
+  constexpr std::size_t tokens = 5, rows = 67, k = 45;
+  const auto x = random_floats<2>({tokens, k}, 1);
+  const auto bias = random_floats<1>({rows}, 2);
+  const std::vector<float> values = random_floats((rows + 2) * k, 3);
+  for_each_weight_type([&]<class T>(T) {
+    const AnyTensor any = any_tensor<T>({rows, k}, std::span(values).subspan(k, rows * k));
+    const Tensor<float, 2> expected = run(ctx, x, any, bias.data());
+    const std::vector<T> elements = elements_of<T>(values);
+    const TensorView<const T, 2> all(elements.data(), {rows + 2, k});
+    const TensorView<const T, 2> weight = all.narrow(0, 1, rows);
+    EXPECT_EQ(as_any_tensor(weight).bytes().data(), std::as_bytes(std::span(elements)).data() + k * sizeof(T));
+    Tensor<float, 2> y({tokens, rows});
+    linear(x, weight, y, ctx, bias.data());
+    EXPECT_TRUE(same_bits(y.elements(), expected.elements()));
+    std::fill_n(y.data(), y.size(), nan);
+    const Tensor<T, 2> own = weight.contiguous();
+    linear(x, own, y, ctx, bias.data());
+    EXPECT_TRUE(same_bits(y.elements(), expected.elements()));
+    EXPECT_THROW(linear(x, all.narrow(1, 1, k - 1), y, ctx), ShapeError) << "rows with gaps";
+  });
+}
+
 TEST_P(Linear, WhatDoesNotFitIsAnError) {
   const Tensor<float, 2> x({2, 4});
   Tensor<float, 2> y({2, 3});
@@ -295,6 +318,13 @@ TEST_P(Linear, WhatDoesNotFitIsAnError) {
   EXPECT_THROW(linear(x, AnyTensor::make(DType::i8, {3, 4}, [](auto) {}), y, ctx), UnsupportedError);
   EXPECT_THROW(linear(Tensor<float, 2>({4, 2}).view().transpose(0, 1), weight, y, ctx), ShapeError);
   EXPECT_THROW(linear(x, weight, Tensor<float, 2>({3, 2}).view().transpose(0, 1), ctx), ShapeError);
+  struct : Executor {
+    std::size_t concurrency() const noexcept override { return 0; }
+    void run(std::size_t, FunctionRef<void(std::size_t)>) override {}
+  } none;
+  cpu::Context idle = ctx;
+  idle.executor = &none;
+  EXPECT_THROW(linear(x, weight, y, idle), ConfigError);
   // None of several is calculated where one does not fit.
   std::fill_n(y.data(), y.size(), 7.f);
   Tensor<float, 2> wrong({2, 5});

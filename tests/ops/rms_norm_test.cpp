@@ -129,6 +129,8 @@ TEST_P(RmsNorm, WhatDoesNotFitIsAnError) {
   Tensor<float, 2> y({2, 8});
   const RmsNormParams params{.eps = 1e-5f};
   EXPECT_NO_THROW(rms_norm(x, gain, y, params, ctx));
+  for (const float eps : {-1e-5f, nan, -infinity}) EXPECT_THROW(rms_norm(x, gain, y, {.eps = eps}, ctx), ConfigError);
+  EXPECT_NO_THROW(rms_norm(x, gain, y, {.eps = 0.f}, ctx));
   EXPECT_THROW(rms_norm(x, Tensor<float, 1>({7}), y, params, ctx), ShapeError);
   EXPECT_THROW(rms_norm(x, Tensor<float, 1>({16}).slice(0, 0, 16, 2), y, params, ctx), ShapeError);
   EXPECT_THROW(rms_norm(x, gain, Tensor<float, 2>({3, 8}), params, ctx), ShapeError);

@@ -61,11 +61,15 @@ TEST(Tiktoken, MergesByTheRankOfWhatComesOut) {
   EXPECT_EQ(tokenizer->encode("abcde"), (std::vector<weft::TokenId>{259, 'a', 256, 'd', 'e'}));
 }
 
+void read(const std::filesystem::path& directory) {
+  weft::read_llama3_tiktoken(weft::Source::file((directory / "tokenizer.model").string()));
+}
+
 TEST(Tiktoken, RefusesWhatIsNoVocabulary) {
   const weft_tests::TemporaryDirectory directory;
   const auto refused = [&](const std::string& text) {
     directory.write("tokenizer.model", text);
-    return message_of<weft::FormatError>([&] { weft::read_llama3_tiktoken(directory.path() / "tokenizer.model"); });
+    return message_of<weft::FormatError>([&] { read(directory.path()); });
   };
   EXPECT_THAT(refused("IQ== 0\n"), HasSubstr("tokenizer.model: the byte 0 is no token"));
   EXPECT_THAT(refused(with_bytes("YWI= 300\n")), HasSubstr("line 257: expected a token in base64"));
@@ -76,9 +80,8 @@ TEST(Tiktoken, RefusesWhatIsNoVocabulary) {
   std::string many;
   for (int i = 0; i < 128'001; ++i) many += "IQ== 0\n";
   directory.write("tokenizer.model", many);
-  EXPECT_THAT(
-      message_of<weft::UnsupportedError>([&] { weft::read_llama3_tiktoken(directory.path() / "tokenizer.model"); }),
-      HasSubstr("128001 tokens are not supported"));
+  EXPECT_THAT(message_of<weft::UnsupportedError>([&] { read(directory.path()); }),
+              HasSubstr("128001 tokens are not supported"));
 }
 
 }  // namespace

@@ -40,8 +40,7 @@ class Files : public testing::Test {
   }
   weft::TokenizerConfig config() { return weft::read_stated_tokenizer_config(directory.path()); }
   weft::PipelineTokenizer read_json_files() {
-    return weft::PipelineTokenizer(
-        weft::read_vocab_json(directory.path() / "vocab.json", directory.path() / "merges.txt", config()));
+    return weft::PipelineTokenizer(weft::read_vocab_json(directory.path(), config()));
   }
 
   // On texts without the tokens that only the fixture has.
@@ -92,16 +91,16 @@ TEST_F(Files, OfBertFollowTheConfiguration) {
     directory.write("vocab.txt", text);
     if (family == std::string_view("bert-cased"))
       directory.write("tokenizer_config.json", R"({"do_lower_case": false})");
-    expect_same(weft::PipelineTokenizer(weft::read_vocab_txt(directory.path() / "vocab.txt", config())), family);
+    expect_same(weft::PipelineTokenizer(weft::read_vocab_txt(directory.path(), config())), family);
   }
 }
 
 TEST_F(Files, ThatAreMalformedAreNamed) {
   directory.write("vocab.txt", "[UNK]\n[CLS]\n");
-  EXPECT_THAT(message_of<weft::FormatError>([&] { weft::read_vocab_txt(directory.path() / "vocab.txt", config()); }),
+  EXPECT_THAT(message_of<weft::FormatError>([&] { weft::read_vocab_txt(directory.path(), config()); }),
               testing::AllOf(HasSubstr("vocab.txt"), HasSubstr("[SEP]")));
   directory.write("vocab.txt", "[UNK]\n\xFF\n");
-  EXPECT_THAT(message_of<weft::FormatError>([&] { weft::read_vocab_txt(directory.path() / "vocab.txt", config()); }),
+  EXPECT_THAT(message_of<weft::FormatError>([&] { weft::read_vocab_txt(directory.path(), config()); }),
               HasSubstr("byte 6 is not UTF-8"));
   directory.write("vocab.json", R"({"a": 0})");
   directory.write("merges.txt", "a b c\n");

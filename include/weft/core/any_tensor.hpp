@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <memory>
 #include <span>
+#include <type_traits>
 #include <utility>
 
 #include <weft/core/layout.hpp>
@@ -114,6 +115,27 @@ class AnyTensor {
   std::span<const std::byte> bytes_;
   std::shared_ptr<const void> owner_;
 };
+
+/// The elements of a Tensor or TensorView as an AnyTensor that borrows them: no copy, and they must live as long.
+/// Throws ShapeError unless they lie one after the other.
+template <TensorLike X>
+AnyTensor as_any_tensor(const X& tensor) {
+  const auto v = view(tensor);
+  if (!v.is_contiguous())
+    raise<ShapeError>("as_any_tensor: the elements of shape ", to_string(v.extents()),
+                      " do not lie one after the other");
+  return AnyTensor(dtype_of<value_t<X>>, v.shape(), std::as_bytes(std::span(v.data(), v.size())), nullptr);
+}
+
+namespace detail {
+
+/// What an op takes as weights beside AnyTensor.
+template <class X>
+inline constexpr bool is_float_matrix = rank_of<X> == 2 &&
+                                        (std::is_same_v<value_t<X>, float> || std::is_same_v<value_t<X>, half> ||
+                                         std::is_same_v<value_t<X>, bfloat16>);
+
+}  // namespace detail
 
 /// Calls f with the elements as std::span<const T>, whatever T they are.
 template <class F>

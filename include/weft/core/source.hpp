@@ -10,6 +10,7 @@
 #include <span>
 #include <stop_token>
 #include <string>
+#include <string_view>
 #include <utility>
 
 #include <weft/core/error.hpp>
@@ -25,6 +26,8 @@ class Source {
   struct Bytes {
     std::span<const std::byte> span;
     std::shared_ptr<const void> owner;
+
+    std::string_view text() const noexcept { return {reinterpret_cast<const char*>(span.data()), span.size()}; }
   };
   /// Writes the bytes from `offset` on to `to` and returns how many: at least one, and fewer than there is room for
   /// where no more are at hand; 0 where the file ends. Called from one thread at a time. What it throws goes through.
@@ -114,6 +117,9 @@ class Source {
     }
     return {{memory.get(), count}, memory};
   }
+
+  /// All bytes. Throws as above.
+  Bytes bytes() const { return bytes(0, size_); }
 
   /// Throws FormatError where a mapped file was shortened since it was opened: bytes that are gone cannot be touched.
   void check_whole() const {

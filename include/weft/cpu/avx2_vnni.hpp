@@ -60,6 +60,10 @@ struct alignas(64) I8Tokens {
   }
 };
 
+// clang-format off
+#include <weft/cpu/kernels/shared_scales.inl>
+// clang-format on
+
 /// The codes of a block of a token.
 WEFT_ALWAYS_INLINE IntVec block_codes(const Vec (&values)[4], Vec inverse) noexcept {
   const auto words = [&](Vec first, Vec second) noexcept {
@@ -75,13 +79,8 @@ WEFT_ALWAYS_INLINE void set_blocks(const Vec (&values)[4][4], const Vec (&larges
                                    std::size_t stride) noexcept {
   float lanes[4];
   reduce_max4(largest[0], largest[1], largest[2], largest[3], lanes);
-  const __m128i bits = _mm_loadu_si128(reinterpret_cast<const __m128i*>(lanes));
-  // As generic::shared_scale_bits.
-  const __m128i above = _mm_cmpgt_epi32(_mm_and_si128(bits, _mm_set1_epi32(0x7fffff)), _mm_set1_epi32(0x7e0000));
-  const __m128i power = _mm_sub_epi32(_mm_sub_epi32(_mm_srli_epi32(bits, 23), _mm_set1_epi32(6)), above);
-  const __m128i within = _mm_min_epi32(_mm_max_epi32(power, _mm_set1_epi32(127 - 60)), _mm_set1_epi32(127 + 60));
-  const __m128i scale = _mm_slli_epi32(within, 23);
-  _mm_storeu_si128(reinterpret_cast<__m128i*>(lanes), _mm_sub_epi32(_mm_set1_epi32(254 << 23), scale));
+  const __m128i scale = shared_scale_bits(_mm_loadu_si128(reinterpret_cast<const __m128i*>(lanes)));
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(lanes), inverse_bits(scale));
   IntVec sums[4];
   WEFT_UNROLL
   for (std::size_t b = 0; b < 4; ++b) {
@@ -92,9 +91,7 @@ WEFT_ALWAYS_INLINE void set_blocks(const Vec (&values)[4][4], const Vec (&larges
   const __m256i both = _mm256_hadd_epi32(_mm256_hadd_epi32(sums[0], sums[1]), _mm256_hadd_epi32(sums[2], sums[3]));
   const __m128i first = _mm256_castsi256_si128(both), last = _mm256_extracti128_si256(both, 1);
   const __m128i all = _mm_add_epi32(first, last);
-  const auto start = [](__m128i sum) noexcept { return _mm_slli_epi32(_mm_sub_epi32(_mm_setzero_si128(), sum), 7); };
-  // The exponents of 1.5 * 2^23 above that of 1, and its half.
-  const __m128i origin = _mm_add_epi32(scale, _mm_set1_epi32((23 << 23) + (1 << 22)));
+  const __m128i origin = origin_bits(scale);
   const __m128i halves[2] = {_mm_unpacklo_epi32(start(first), start(last)),
                              _mm_unpackhi_epi32(start(first), start(last))};
   const __m128i rest[2] = {_mm_unpacklo_epi32(start(all), origin), _mm_unpackhi_epi32(start(all), origin)};

@@ -85,25 +85,20 @@ struct TwoBlocks {
   }
 };
 
-/// Where the sums of products begin: at -128 times that of the codes.
-WEFT_ALWAYS_INLINE __m128i start(__m128i sums) noexcept {
-  return _mm_slli_epi32(_mm_sub_epi32(_mm_setzero_si128(), sums), 7);
-}
+// clang-format off
+#include <weft/cpu/kernels/shared_scales.inl>
+// clang-format on
 
 /// Four blocks of a token, their scales and sums side by side.
 WEFT_ALWAYS_INLINE void set_blocks(const Vec (&values)[4][2], const Vec (&largest)[4], I8Tokens* to,
                                    std::size_t stride) noexcept {
-  const __m128i bits = _mm_castps_si128(avx512::max4(largest[0], largest[1], largest[2], largest[3]));
-  // As generic::shared_scale_bits.
-  const __m128i above = _mm_cmpgt_epi32(_mm_and_si128(bits, _mm_set1_epi32(0x7fffff)), _mm_set1_epi32(0x7e0000));
-  const __m128i power = _mm_sub_epi32(_mm_sub_epi32(_mm_srli_epi32(bits, 23), _mm_set1_epi32(6)), above);
-  const __m128i within = _mm_min_epi32(_mm_max_epi32(power, _mm_set1_epi32(127 - 60)), _mm_set1_epi32(127 + 60));
-  const __m128i scale = _mm_slli_epi32(within, 23);
-  const __m128 inverse = _mm_castsi128_ps(_mm_sub_epi32(_mm_set1_epi32(254 << 23), scale));
+  const __m128i scale =
+      shared_scale_bits(_mm_castps_si128(avx512::max4(largest[0], largest[1], largest[2], largest[3])));
+  const __m128 inverse = _mm_castsi128_ps(inverse_bits(scale));
   const TwoBlocks first(values[0], values[1], inverse, _mm_permute_ps(inverse, 1));
   const TwoBlocks last(values[2], values[3], _mm_permute_ps(inverse, 2), _mm_permute_ps(inverse, 3));
   const __m128i sums = _mm_hadd_epi32(first.halves, last.halves);
-  const __m128i offsets = start(sums), zeros = _mm_add_epi32(scale, _mm_set1_epi32((23 << 23) + (1 << 22)));
+  const __m128i offsets = start(sums), zeros = origin_bits(scale);
   const __m128i starts = _mm_add_epi32(zeros, offsets);
   const __m128i scaled = _mm_castps_si128(_mm_mul_ps(_mm_castsi128_ps(scale), _mm_cvtepi32_ps(sums)));
   // Of two blocks each: starts and zeros in turn; offsets and scaled sums in turn; zeros, each twice.

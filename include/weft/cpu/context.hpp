@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <utility>
 
+#include <weft/core/error.hpp>
 #include <weft/core/executor.hpp>
 #include <weft/core/memory.hpp>
 #include <weft/cpu/dispatch.hpp>
@@ -47,7 +48,13 @@ struct Context {
   Workspace* workspace = nullptr;  ///< null: every op allocates what it needs
   Compute compute = Compute::f32;
 
-  std::size_t concurrency() const noexcept { return executor ? executor->concurrency() : 1; }
+  /// The executor's. Throws ConfigError for one on which nothing makes progress, and so does every op that divides its
+  /// work among threads.
+  std::size_t concurrency() const {
+    const std::size_t tasks = executor ? executor->concurrency() : 1;
+    if (tasks == 0) raise<ConfigError>("cpu::Context: the executor's concurrency is 0, expected at least 1");
+    return tasks;
+  }
 };
 
 }  // namespace cpu

@@ -16,6 +16,7 @@
 #include <weft/core/any_tensor.hpp>
 #include <weft/core/config.hpp>
 #include <weft/core/source.hpp>
+#include <weft/formats/file_set.hpp>
 #include <weft/formats/json_value.hpp>
 #include <weft/formats/weights_file.hpp>
 
@@ -45,8 +46,8 @@ class Checkpoint {
 
   /// The same from sources in place of files: one GGUF file, whatever its name, or files that are named as in a Hugging
   /// Face directory (config.json, generation_config.json, model.safetensors, pytorch_model.bin, or shards and their
-  /// index). Throws as open() does, and UnsupportedError for files of other names and for a GGUF file that is one of
-  /// several.
+  /// index, and the files of the tokenizer). Throws as open() does, and UnsupportedError for files of other names and
+  /// for a GGUF file that is one of several.
   static Checkpoint open(std::vector<Source> files);
 
   /// The same checkpoint with the tensors of `file` in the place of those of the same names, and beside the others.
@@ -54,6 +55,8 @@ class Checkpoint {
 
   /// The directory, or the file of a checkpoint that is one; empty where it was opened from sources.
   const std::filesystem::path& directory() const noexcept { return directory_; }
+  /// The files of the directory, or the sources, by their names; for checkpoints of other kinds than GGUF.
+  FileSet files() const { return sources_.empty() ? FileSet(directory_) : FileSet(sources_); }
   /// Where it is, for errors: the directory, the file, or the name of the first source.
   std::string location() const { return sources_.empty() ? directory_.string() : sources_.front().name(); }
   /// The GGUF file that holds the metadata; null for checkpoints of other kinds.

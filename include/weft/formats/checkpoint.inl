@@ -122,8 +122,23 @@ WEFT_INLINE void Checkpoint::list_names() {
 }
 
 WEFT_INLINE void Checkpoint::check_source_names() const {
-  constexpr std::array<std::string_view, 5> known{"config.json", "generation_config.json", "quantize_config.json",
-                                                  "model.safetensors.index.json", "pytorch_model.bin.index.json"};
+  constexpr std::array<std::string_view, 17> known{"config.json",
+                                                   "generation_config.json",
+                                                   "quantize_config.json",
+                                                   "model.safetensors.index.json",
+                                                   "pytorch_model.bin.index.json",
+                                                   "tokenizer.json",
+                                                   "tokenizer.model",
+                                                   "tokenizer_config.json",
+                                                   "special_tokens_map.json",
+                                                   "added_tokens.json",
+                                                   "vocab.json",
+                                                   "vocab.txt",
+                                                   "merges.txt",
+                                                   "spiece.model",
+                                                   "sentencepiece.bpe.model",
+                                                   "source.spm",
+                                                   "target.spm"};
   const auto weights = [](std::string_view name) { return name.ends_with(".safetensors") || name.ends_with(".bin"); };
   for (const Source& source : sources_) {
     if (find_source(source.name()) != &source) raise<FormatError>(source.name(), ": there are two files of this name");
@@ -172,8 +187,7 @@ WEFT_INLINE std::optional<Json> Checkpoint::read_json(std::string_view name) con
   if (const auto path = file(name)) return parse_json_file(path->string());
   const Source* source = find_source(name);
   if (!source) return std::nullopt;
-  const Source::Bytes bytes = source->bytes(0, source->size());
-  return parse_json({reinterpret_cast<const char*>(bytes.span.data()), bytes.span.size()}, source->name());
+  return parse_json(*source);
 }
 
 WEFT_INLINE std::shared_ptr<const WeightsFile> Checkpoint::open_weights(std::string_view name) const {

@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include <weft/core/config.hpp>
+#include <weft/core/source.hpp>
 #include <weft/formats/json_value.hpp>
 
 namespace weft::inline v0 {
@@ -21,6 +22,9 @@ struct JsonOptions {
 /// Parses one JSON text; `source` names it in errors. Throws FormatError with the byte offset for anything that is not
 /// RFC 8259 JSON in UTF-8, for a key given twice in one object, for NaN and Infinity, and past the limits of `options`.
 Json parse_json(std::string_view text, std::string source, const JsonOptions& options = {});
+
+/// The same of all that a source holds. Throws what Source::bytes() does, too.
+Json parse_json(const Source& source, const JsonOptions& options = {});
 
 /// Parses a file. Throws FormatError naming it, also where it cannot be read.
 Json parse_json_file(const std::string& path, const JsonOptions& options = {});

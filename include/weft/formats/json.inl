@@ -15,7 +15,7 @@
 #include <nlohmann/json.hpp>
 
 #include <weft/core/error.hpp>
-#include <weft/core/memory.hpp>
+#include <weft/core/source.hpp>
 #include <weft/formats/json_value.hpp>
 #include <weft/formats/utf8.hpp>
 
@@ -189,10 +189,12 @@ WEFT_INLINE Json parse_json(std::string_view text, std::string source, const Jso
   return detail::JsonBuilder::parse(text, std::move(source), options);
 }
 
+WEFT_INLINE Json parse_json(const Source& source, const JsonOptions& options) {
+  return parse_json(source.bytes().text(), source.name(), options);
+}
+
 WEFT_INLINE Json parse_json_file(const std::string& path, const JsonOptions& options) {
-  const MappedFile file(path);
-  const auto* begin = reinterpret_cast<const char*>(file.bytes().data());
-  return parse_json({begin, file.bytes().size()}, path, options);
+  return parse_json(Source::file(path), options);
 }
 
 namespace detail {

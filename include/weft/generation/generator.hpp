@@ -112,9 +112,12 @@ class Generator {
   /// model has no tokenizer or cannot encode the prompt, ConfigError for an empty prompt, a prompt that leaves no room
   /// in the context, or an empty stop string, ShapeError for a forced_bos outside the vocabulary. Iterating throws
   /// NumericError where the model's logits are not numbers.
-  Generation operator()(std::string_view prompt, const GenerateOptions& options = {});
+  Generation operator()(std::string_view prompt, const GenerateOptions& options = {}) &;
   /// The same from token ids, taken as they are. Throws ShapeError for ids outside the vocabulary.
-  Generation operator()(std::span<const TokenId> prompt, const GenerateOptions& options = {});
+  Generation operator()(std::span<const TokenId> prompt, const GenerateOptions& options = {}) &;
+  // A Generation of a temporary would refer to nothing: in C++20 a loop over Generator(model)(prompt) ends its life.
+  Generation operator()(std::string_view, const GenerateOptions& = {}) && = delete;
+  Generation operator()(std::span<const TokenId>, const GenerateOptions& = {}) && = delete;
 
   /// The whole text at once.
   std::string text(std::string_view prompt, const GenerateOptions& options = {});
@@ -316,12 +319,12 @@ inline Generator::~Generator() = default;
 inline const CausalLM& Generator::model() const noexcept { return state_->sequence->model(); }
 inline void Generator::set_adapters(AdapterSet adapters) { state_->sequence->set_adapters(std::move(adapters)); }
 
-inline Generation Generator::operator()(std::span<const TokenId> prompt, const GenerateOptions& options) {
+inline Generation Generator::operator()(std::span<const TokenId> prompt, const GenerateOptions& options) & {
   state_->start(prompt, options);
   return Generation(*state_);
 }
 
-inline Generation Generator::operator()(std::string_view prompt, const GenerateOptions& options) {
+inline Generation Generator::operator()(std::string_view prompt, const GenerateOptions& options) & {
   if (prompt.empty()) raise<ConfigError>("generate: the prompt is empty");
   const std::vector<TokenId> ids = model().tokenizer().encode(
       prompt, {.add_special_tokens = options.add_special_tokens, .parse_special_tokens = options.parse_special_tokens});

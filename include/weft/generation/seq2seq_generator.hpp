@@ -41,7 +41,7 @@ class Seq2SeqGenerator {
   /// Begins the answer to a source; what the previous call returned ends. Throws TokenizerError where the model has no
   /// tokenizer or cannot encode the source, ConfigError where neither options nor the checkpoint say what a text begins
   /// with, or for an empty stop string; ShapeError for an empty source or one beyond the model's positions; Cancelled.
-  Generation operator()(std::string_view source, const GenerateOptions& options = {}) {
+  Generation operator()(std::string_view source, const GenerateOptions& options = {}) & {
     const std::vector<TokenId> ids = model().tokenizer().encode(
         source,
         {.add_special_tokens = options.add_special_tokens, .parse_special_tokens = options.parse_special_tokens});
@@ -49,7 +49,7 @@ class Seq2SeqGenerator {
   }
   /// The same from token ids, taken as they are: with the end-of-sequence token that such models expect. Throws
   /// ShapeError for ids outside the vocabulary.
-  Generation operator()(std::span<const TokenId> source, const GenerateOptions& options = {}) {
+  Generation operator()(std::span<const TokenId> source, const GenerateOptions& options = {}) & {
     const TokenId first = first_token(options);
     if (encoder_) {
       state_->sequence->attend_to(encoder_->encode(source, options.cancel));
@@ -59,11 +59,15 @@ class Seq2SeqGenerator {
     return begin(first, options);
   }
   /// The same from a source that a SourceEncoder of the model encoded.
-  Generation operator()(EncodedSource source, const GenerateOptions& options = {}) {
+  Generation operator()(EncodedSource source, const GenerateOptions& options = {}) & {
     const TokenId first = first_token(options);
     state_->sequence->attend_to(std::move(source));
     return begin(first, options);
   }
+  // As for a Generator: a Generation of a temporary would refer to nothing.
+  Generation operator()(std::string_view, const GenerateOptions& = {}) && = delete;
+  Generation operator()(std::span<const TokenId>, const GenerateOptions& = {}) && = delete;
+  Generation operator()(EncodedSource, const GenerateOptions& = {}) && = delete;
 
   /// The whole text at once.
   std::string text(std::string_view source, const GenerateOptions& options = {}) {

@@ -45,6 +45,7 @@ inline void norm_rows(TensorView<const float, 2> x, const Tensor<float, 1>& gain
       for (std::size_t i = 0; i < n; ++i) to[i] = from[i] * gains[i] + biases[i];
     });
   }
+  require_eps("norm", params.eps);
   const auto row_or_null = [&](const char* what, const Tensor<float, 1>& vector) {
     return vector.empty() ? nullptr : float_row("norm", what, vector, width);
   };
@@ -58,7 +59,8 @@ inline void norm_rows(TensorView<const float, 2> x, const Tensor<float, 1>& gain
 }  // namespace detail
 
 /// y = rms_norm(x), layer_norm(x) or gain * x + bias, row by row; y may be x. x, y: (rows, width), several rows of
-/// which, the same for all, may make up one that has adapters.
+/// which, the same for all, may make up one that has adapters. Throws ShapeError where shapes differ, ConfigError for
+/// an eps that is negative or NaN.
 inline void norm(TensorView<const float, 2> x, const NormWeights& weights, TensorView<float, 2> y,
                  const NormParams& params, const LayerContext& ctx) {
   const auto replaced = [](const WeightChanges* changes, const Tensor<float, 1>& vector) {

@@ -29,8 +29,8 @@ struct BatchOptions {
 /// one thread at a time, as do its sessions while it runs.
 class Batch {
  public:
-  /// Throws ConfigError where options.sequences or options.rows is 0 and for a context beyond the model's,
-  /// std::bad_alloc.
+  /// Throws ConfigError where options.sequences or options.rows is 0 or beyond 2^20 and for a context beyond the
+  /// model's, std::bad_alloc.
   explicit Batch(CausalLM model, const BatchOptions& options = {})
       : options_(checked(options)),
         context_(detail::checked_context("Batch", model.config(), options.context)),
@@ -63,8 +63,9 @@ class Batch {
 
  private:
   static const BatchOptions& checked(const BatchOptions& options) {
-    if (options.sequences == 0 || options.rows == 0)
-      raise<ConfigError>("Batch: ", options.sequences, " sequences of ", options.rows, " rows, expected at least one");
+    constexpr std::size_t most = std::size_t{1} << 20;
+    for (const auto& [what, value] : {std::pair("sequences", options.sequences), std::pair("rows", options.rows)})
+      if (value == 0 || value > most) raise<ConfigError>("Batch: ", what, " is ", value, ", expected 1 to ", most);
     return options;
   }
   void check(std::span<const BatchEntry> entries) const {

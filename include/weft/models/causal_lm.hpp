@@ -38,6 +38,9 @@ class CausalLM {
 
   const std::string& model_type() const noexcept { return parts_->model_type; }
   const Parts& parts() const noexcept { return *parts_; }
+  /// Which model this is: shared by its copies alone. Holding it keeps no weights alive, and unlike an address it is
+  /// never another model's, however many come and go.
+  std::weak_ptr<const void> identity() const noexcept { return parts_; }
   const DecoderConfig& config() const noexcept { return parts_->config; }
   const DecoderWeights& weights() const noexcept { return parts_->weights; }
   const GenerationConfig& generation_config() const noexcept { return parts_->generation; }

@@ -28,6 +28,14 @@ inline void head_activation(HeadActivation kind, TensorView<float, 2> x, const c
   }
 }
 
+/// Throws ShapeError unless what a head answers has room in y: (rows, width), the elements of a row one after the
+/// other.
+inline void require_answers(const char* head, TensorView<float, 2> y, std::size_t rows, std::size_t width) {
+  require_shape(head, "y", y.extents(), Dims<2>{rows, width});
+  if (y.extent(1) > 1 && y.stride(1) != 1)
+    raise<ShapeError>(head, ": the elements of a row of y must lie one after the other");
+}
+
 }  // namespace detail
 
 /// y = x weight^T + bias, by itself the head that classifies: next sentences, tokens, the ends of answers.

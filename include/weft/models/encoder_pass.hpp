@@ -78,12 +78,13 @@ class EncoderPass {
   /// What the pooler makes of first tokens. y: (sequences, hidden).
   void pool(TensorView<float, 2> y) {
     const LinearHead& pooler = model_.weights().pooler;
+    require("pooler", model_.config().plain_pooler || pooler);
     const TensorView<float, 2> first = first_tokens();
+    detail::require_answers("pool", y, first.extent(0), first.extent(1));
     const cpu::Context ctx = context_for_ops();
     if (model_.config().plain_pooler)
       return detail::for_each_row("pool", first, y, ctx,
                                   [](const float* from, std::size_t n, float* to) { std::copy_n(from, n, to); });
-    require("pooler", static_cast<bool>(pooler));
     pooler.forward(first, y, ctx);
     detail::head_activation(HeadActivation::tanh, y, ctx);
   }
@@ -92,6 +93,7 @@ class EncoderPass {
   void predict_words(std::span<const std::size_t> rows, TensorView<float, 2> y) {
     const MaskedWordHead& head = model_.weights().masked_word;
     require("head for masked words", static_cast<bool>(head));
+    detail::require_answers("predict_words", y, rows.size(), head.decoder.extent(0));
     const EncoderConfig& c = model_.config();
     detail::reserve_rows(gathered_, rows.size(), c.hidden);
     detail::reserve_rows(scratch_, rows.size(), head.dense.classes());
@@ -106,12 +108,14 @@ class EncoderPass {
   void classify_pairs(TensorView<float, 2> y) {
     const LinearHead& head = model_.weights().next_sentence;
     require("head for pairs of sentences", static_cast<bool>(head));
+    detail::require_answers("classify_pairs", y, sequences_.size(), head.classes());
     head.forward(pooled(), y, context_for_ops());
   }
   /// Logits of the classes of sequences. y: (sequences, classes).
   void classify_sequences(TensorView<float, 2> y) {
     const DenseHead& head = model_.weights().sequence_classes;
     require("head for classes of sequences", static_cast<bool>(head));
+    detail::require_answers("classify_sequences", y, sequences_.size(), head.output.classes());
     const TensorView<float, 2> x = head.dense ? first_tokens() : pooled();
     detail::reserve_rows(scratch_, x.extent(0), x.extent(1));
     head.forward(x, model_.config().pooler_activation, scratch_.narrow(0, 0, x.extent(0)), y, context_for_ops());
@@ -120,18 +124,21 @@ class EncoderPass {
   void classify_tokens(TensorView<float, 2> y) {
     const LinearHead& head = model_.weights().token_classes;
     require("head for classes of tokens", static_cast<bool>(head));
+    detail::require_answers("classify_tokens", y, rows_, head.classes());
     head.forward(hidden(), y, context_for_ops());
   }
   /// Logits of where an answer begins (column 0) and of its last token (column 1). y: (rows, 2).
   void find_answers(TensorView<float, 2> y) {
     const LinearHead& head = model_.weights().answer_ends;
     require("head for answers", static_cast<bool>(head));
+    detail::require_answers("find_answers", y, rows_, head.classes());
     head.forward(hidden(), y, context_for_ops());
   }
   /// Logits of whether a token was replaced (ELECTRA). y: (rows, 1).
   void find_replaced_words(TensorView<float, 2> y) {
     const DenseHead& head = model_.weights().replaced_word;
     require("head for replaced words", static_cast<bool>(head));
+    detail::require_answers("find_replaced_words", y, rows_, head.output.classes());
     detail::reserve_rows(scratch_, rows_, model_.config().hidden);
     head.forward(hidden(), model_.config().replaced_activation, scratch_.narrow(0, 0, rows_), y, context_for_ops());
   }
@@ -140,7 +147,7 @@ class EncoderPass {
     require("rule for sentence embeddings (modules.json)", model_.sentence().has_value());
     const SentenceLayer& layer = model_.weights().sentence;
     if (!layer) return embed_sentences(*model_.sentence(), y);
-    check_sentences(y, model_.sentence_width());
+    detail::require_answers("embed_sentences", y, sequences_.size(), model_.sentence_width());
     detail::reserve_rows(pooled_, sequences_.size(), model_.config().hidden);
     const TensorView<float, 2> pooled = pooled_.narrow(0, 0, sequences_.size());
     embed_sentences({.pooling = model_.sentence()->pooling}, pooled);
@@ -150,7 +157,7 @@ class EncoderPass {
   }
   /// What a rule of the caller's makes of each sequence. y: (sequences, hidden).
   void embed_sentences(const SentenceEmbedding& params, TensorView<float, 2> y) const {
-    check_sentences(y, model_.config().hidden);
+    detail::require_answers("embed_sentences", y, sequences_.size(), model_.config().hidden);
     for (std::size_t i = 0; i < sequences_.size(); ++i)
       sentence_embedding(hidden().narrow(0, sequences_[i].begin, sequences_[i].tokens), params,
                          std::span<float>(y.data() + i * y.stride(0), y.extent(1)));
@@ -164,11 +171,6 @@ class EncoderPass {
             .compute = model_.compute()};
   }
 
-  void check_sentences(TensorView<float, 2> y, std::size_t width) const {
-    detail::require_shape("embed_sentences", "y", y.extents(), Dims<2>{sequences_.size(), width});
-    if (y.extent(1) > 1 && y.stride(1) != 1)
-      raise<ShapeError>("embed_sentences: the elements of a row of y must lie one after the other");
-  }
   void require(std::string_view what, bool there) const {
     if (!there) raise<UnsupportedError>(model_.source(), ": the checkpoint has no ", what);
   }

@@ -2,12 +2,14 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <vector>
 
 #include <weft/core/error.hpp>
 #include <weft/core/token_id.hpp>
 #include <weft/formats/json_value.hpp>
+#include <weft/sampling/params.hpp>
 
 namespace weft::inline v0 {
 
@@ -26,6 +28,19 @@ struct GenerationConfig {
   std::vector<std::vector<TokenId>> banned_words{};  ///< sequences of tokens that never occur
   std::size_t no_repeat_ngram_size = 0;              ///< no run of so many tokens occurs twice; 0: off
   std::size_t min_length = 0;                        ///< tokens, with the prompt, before a text may end
+
+  /// How the checkpoint has tokens chosen, for a Generator or Sampler, the seed being the caller's: greedily unless
+  /// do_sample, as transformers does. A Generator sees to banned words, n-grams and lengths by itself.
+  ///
+  ///   weft::Generator generate(model, model.generation_config().sampling(seed));
+  SamplingParams sampling(std::uint64_t seed = 0) const noexcept {
+    SamplingParams params{.temperature = 0.f, .repetition_penalty = repetition_penalty, .seed = seed};
+    if (!do_sample) return params;
+    params.temperature = temperature;
+    params.top_k = top_k;
+    params.top_p = top_p;
+    return params;
+  }
 };
 
 namespace detail {

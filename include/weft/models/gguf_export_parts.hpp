@@ -86,7 +86,7 @@ std::vector<TensorToWrite> gguf_tensors(const Checkpoint& checkpoint, const A& a
 
 /// The tokenizer beside a checkpoint, if there is one; `size` tokens.
 inline void write_gguf_vocabulary(const Checkpoint& checkpoint, std::size_t size, GgufWriter& writer) {
-  if (const auto vocabulary = gguf_vocabulary_of(checkpoint.directory(), size)) {
+  if (const auto vocabulary = gguf_vocabulary_of(checkpoint.files(), size)) {
     set_gguf_vocabulary(*vocabulary, writer);
   } else {
     writer.set("tokenizer.ggml.model", "none");

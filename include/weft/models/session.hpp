@@ -72,13 +72,11 @@ class Session final : public TokenSequence {
 
   using TokenSequence::attend_to;
   /// Forgets all tokens and begins a sequence that reads a source, in a model that has cross-attention. Throws
-  /// ConfigError for a model that has none and for a source of a model of other sizes.
+  /// ConfigError for a model that has none and for a source that was encoded with another model.
   void attend_to(EncodedSource source) override {
-    const DecoderConfig& c = model().config();
-    if (!c.cross_attention) raise<ConfigError>("attend_to: a ", model().model_type(), " model reads no source");
-    if (!source || source.cache().layers() != c.layers || source.layer(0).kv_heads != c.kv_heads ||
-        source.layer(0).head_dim != c.head_dim)
-      raise<ConfigError>("attend_to: the source is none, or one of another model");
+    if (!model().config().cross_attention)
+      raise<ConfigError>("attend_to: a ", model().model_type(), " model reads no source");
+    if (!source.is_of(model())) raise<ConfigError>("attend_to: the source is none, or one of another model");
     source_ = std::move(source);
     position_ = 0;
   }

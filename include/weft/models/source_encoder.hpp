@@ -37,7 +37,7 @@ class SourceEncoder {
     std::vector<EncodedSource> encoded;
     std::vector<CachedSequence> caches;
     for (const PackedSequence& s : pass_.sequences()) {
-      encoded.emplace_back(std::make_shared<const KvCache>(c, s.tokens, cache_), s.tokens);
+      encoded.emplace_back(model_.decoder(), std::make_shared<const KvCache>(c, s.tokens, cache_), s.tokens);
       caches.push_back({.cache = {}, .begin = s.begin, .tokens = s.tokens, .position = 0});
     }
     if (encoded.empty()) return encoded;

@@ -70,6 +70,7 @@ class TextPass {
   void features(TensorView<float, 2> y) {
     const LinearHead& projection = model_.weights().text_projection;
     if (!projection) return pool(y);
+    detail::require_answers("features", y, texts(), projection.classes());
     detail::reserve_rows(gathered_, texts(), model_.config().text.hidden);
     const TensorView<float, 2> pooled = gathered_.narrow(0, 0, texts());
     pool(pooled);

@@ -87,7 +87,7 @@ class VisionPass {
   void pool(TensorView<float, 2> y) {
     const VisionConfig& c = model_.config();
     const VisionWeights& w = model_.weights();
-    detail::require_shape("pool", "y", y.extents(), Dims<2>{images_, c.pooled});
+    detail::require_answers("pool", y, images_, c.pooled);
     const cpu::Context ctx = context_for_ops();
     require("pooler", c.pooling == ImagePooling::dense ? bool(w.pooler) : c.pooling != ImagePooling::none);
     if (c.pooling == ImagePooling::attention) {
@@ -106,6 +106,7 @@ class VisionPass {
   void features(TensorView<float, 2> y) {
     const LinearHead& projection = model_.weights().image_projection;
     if (!projection) return pool(y);
+    detail::require_answers("features", y, images_, projection.classes());
     detail::reserve_rows(pooled_, images_, model_.config().pooled);
     const TensorView<float, 2> pooled = pooled_.narrow(0, 0, images_);
     pool(pooled);
@@ -118,6 +119,7 @@ class VisionPass {
     const VisionWeights& w = model_.weights();
     const ImageClassifier kind = model_.config().classifier;
     require("classifier", kind != ImageClassifier::none);
+    detail::require_answers("classify", y, images_, w.classifier.classes());
     const cpu::Context ctx = context_for_ops();
     w.classifier.forward(kind == ImageClassifier::mean ? mean_of_patches() : gather(0), y, ctx);
     if (kind != ImageClassifier::with_teacher) return;

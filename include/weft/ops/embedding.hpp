@@ -50,4 +50,12 @@ inline void embedding(std::span<const TokenId> ids, const AnyTensor& table, Tens
   });
 }
 
+/// The same for a table of the caller's own, a Tensor or TensorView (vocab, hidden) of float, half or bfloat16, read
+/// where it lies, one element after the other.
+template <TensorLike W>
+void embedding(std::span<const TokenId> ids, const W& table, TensorView<float, 2> y, const cpu::Context& ctx = {}) {
+  static_assert(detail::is_float_matrix<W>, "embedding: the table is (vocab, hidden) of float, half or bfloat16");
+  embedding(ids, as_any_tensor(table), y, ctx);
+}
+
 }  // namespace weft::inline v0

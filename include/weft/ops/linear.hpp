@@ -194,6 +194,16 @@ inline void linear(TensorView<const float, 2> x, const AnyTensor& weight, Tensor
   linear(x, std::span<const LinearOutput>(&output, 1), ctx);
 }
 
+/// The same for weights of the caller's own, a Tensor or TensorView (rows, k) of float, half or bfloat16, read where
+/// they lie, one element after the other. For several products, block formats and panels see as_any_tensor(),
+/// AnyTensor and to_panels().
+template <TensorLike W>
+void linear(TensorView<const float, 2> x, const W& weight, TensorView<float, 2> y, const cpu::Context& ctx = {},
+            const float* bias = nullptr) {
+  static_assert(detail::is_float_matrix<W>, "linear: weights are (rows, k) of float, half or bfloat16");
+  linear(x, as_any_tensor(weight), y, ctx, bias);
+}
+
 namespace detail {
 
 /// Rows [begin, end) of a weight of any type and layout, which lie in one panel, widened to float; to: (end - begin,

@@ -38,7 +38,7 @@ inline void apply_rope(TensorView<float, 3> x, std::span<const std::int32_t> pos
   }
 }
 
-/// The same with a table made for this call alone: for a few tokens, or to try a rule.
+/// The same with a table made for this call alone: for a few tokens, or to try a rule. Throws as RopeTable does, too.
 inline void apply_rope(TensorView<float, 3> x, std::span<const std::int32_t> positions, const RopeParams& params,
                        const cpu::Context& ctx = {}) {
   std::size_t count = 0;

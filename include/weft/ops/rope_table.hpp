@@ -238,12 +238,17 @@ class RopeTable {
  public:
   RopeTable() = default;
 
+  /// Positions beyond these are no floats of their own.
+  static constexpr std::size_t max_positions = std::size_t{1} << 24;
+
   /// For heads of head_dim elements and positions [0, positions), the context. Throws ConfigError as rope_frequencies
-  /// does, and where rotary_dim exceeds head_dim.
+  /// does, and where rotary_dim exceeds head_dim or positions exceed max_positions; std::bad_alloc.
   RopeTable(std::size_t head_dim, std::size_t positions, const RopeParams& params)
       : pairing_(params.pairing), head_dim_(head_dim) {
     const std::size_t rotary_dim = params.rotary_dim == 0 ? head_dim : params.rotary_dim;
     if (rotary_dim > head_dim) raise<ConfigError>("rope: rotary_dim ", rotary_dim, " exceeds head_dim ", head_dim);
+    if (positions > max_positions)
+      raise<ConfigError>("rope: a table of ", positions, " positions, at most ", max_positions, " are supported");
     const std::vector<float> frequencies = rope_frequencies(rotary_dim, params, positions);
     const float factor = rope_attention_factor(params.scaling);
     const std::size_t pairs = frequencies.size();

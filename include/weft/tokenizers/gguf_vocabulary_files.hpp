@@ -4,18 +4,16 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <filesystem>
 #include <optional>
 #include <string>
 #include <string_view>
-#include <system_error>
 #include <unordered_map>
 #include <utility>
 #include <vector>
 
 #include <weft/core/error.hpp>
-#include <weft/core/memory.hpp>
 #include <weft/core/token_id.hpp>
+#include <weft/formats/file_set.hpp>
 #include <weft/formats/gguf_writer.hpp>
 #include <weft/formats/json.hpp>
 #include <weft/formats/sentencepiece_model.hpp>
@@ -33,9 +31,7 @@ namespace detail {
 /// Collects what a GGUF file says of a tokenizer whose files lie in a directory.
 class GgufVocabularyMaker {
  public:
-  explicit GgufVocabularyMaker(const std::filesystem::path& directory) : directory_(directory) {
-    vocabulary_.source = directory.string();
-  }
+  explicit GgufVocabularyMaker(const FileSet& files) : files_(files) { vocabulary_.source = files.location(); }
 
   /// `size`: as many tokens as the embedding has rows; unused ones are added.
   std::optional<GgufVocabulary> make(std::size_t size) {
@@ -51,7 +47,7 @@ class GgufVocabularyMaker {
       return std::nullopt;
     }
     if (vocabulary_.tokens.size() > size)
-      raise<FormatError>(directory_.string(), ": the tokenizer has ", vocabulary_.tokens.size(),
+      raise<FormatError>(files_.location(), ": the tokenizer has ", vocabulary_.tokens.size(),
                          " tokens, the embedding ", size, " rows");
     while (vocabulary_.tokens.size() < size) {
       const std::size_t id = vocabulary_.tokens.size();
@@ -63,16 +59,12 @@ class GgufVocabularyMaker {
  private:
   using Type = GgufVocabulary::Type;
 
-  bool exists(const char* name) const {
-    std::error_code ignored;
-    return std::filesystem::exists(directory_ / name, ignored);
-  }
+  bool exists(const char* name) const { return files_.contains(name); }
 
   void sentence_piece(const char* name) {
-    const std::string path = (directory_ / name).string();
-    const MappedFile file(path);
-    const SentencePieceModel model =
-        read_sentencepiece_model({reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size()}, path);
+    const Source file = files_.open(name);
+    const std::string& path = file.name();
+    const SentencePieceModel model = read_sentencepiece_model(file.bytes().text(), path);
     using Algorithm = SentencePieceModel::Algorithm;
     if (model.algorithm != Algorithm::bpe && model.algorithm != Algorithm::unigram)
       raise<UnsupportedError>(path, ": SentencePiece models of words or characters have no place in GGUF");
@@ -83,7 +75,7 @@ class GgufVocabularyMaker {
       vocabulary_.token_types.push_back(static_cast<std::int32_t>(type_of(piece.kind)));
     }
     vocabulary_.precompiled_charsmap = model.algorithm == Algorithm::unigram ? model.charsmap : std::string();
-    const TokenizerConfig config = read_tokenizer_config(directory_);
+    const TokenizerConfig config = read_tokenizer_config(files_);
     vocabulary_.add_space_prefix = config.add_prefix_space.value_or(model.add_dummy_prefix);
     for (const AddedToken& token : config.added) place(token, token.special ? Type::control : Type::user_defined);
     roles(config);
@@ -104,7 +96,7 @@ class GgufVocabularyMaker {
   }
 
   void tokenizer_json() {
-    const Json json = parse_json_file((directory_ / "tokenizer.json").string());
+    const Json json = parse_json(files_.open("tokenizer.json"));
     const Json& model = json.at("model");
     const std::string_view type = model.get_or("type", "BPE");
     if (type == "BPE") {
@@ -122,7 +114,7 @@ class GgufVocabularyMaker {
         read.id = token_id(token.at("id"));
         place(read, read.special ? Type::control : Type::user_defined);
       }
-    TokenizerConfig config = read_stated_tokenizer_config(directory_);
+    TokenizerConfig config = read_stated_tokenizer_config(files_);
     for (const AddedToken& token : config.added) place(token, token.special ? Type::control : Type::user_defined);
     roles(config);
     vocabulary_.add_bos = config.add_bos;
@@ -162,14 +154,14 @@ class GgufVocabularyMaker {
   /// BERT's vocab.txt, a word a line.
   void word_list() {
     vocabulary_.model = "bert";
-    const std::vector<std::string> lines = read_lines((directory_ / "vocab.txt").string());
+    const std::vector<std::string> lines = read_lines(files_.open("vocab.txt"));
     for (std::size_t i = 0; i < lines.size(); ++i)
       place({.content = lines[i], .id = static_cast<TokenId>(i)}, Type::normal);
-    const TokenizerConfig config = read_stated_tokenizer_config(directory_);
+    const TokenizerConfig config = read_stated_tokenizer_config(files_);
     vocabulary_.lowercase = config.do_lower_case.value_or(true);
     if (config.strip_accents.value_or(*vocabulary_.lowercase) != *vocabulary_.lowercase ||
         !config.tokenize_chinese_chars.value_or(true))
-      raise<UnsupportedError>(directory_.string(),
+      raise<UnsupportedError>(files_.location(),
                               ": GGUF has no place for how this tokenizer treats accents or Chinese");
     special_words();
     for (const AddedToken& token : config.added) place(token, token.special ? Type::control : Type::user_defined);
@@ -304,7 +296,7 @@ class GgufVocabularyMaker {
   void place(const AddedToken& token, Type type) {
     const auto id = static_cast<std::size_t>(token.id);
     if (id > vocabulary_.tokens.size() + 1'000'000)
-      raise<FormatError>(directory_.string(), ": the token ", token.content, " has the id ", id);
+      raise<FormatError>(files_.location(), ": the token ", token.content, " has the id ", id);
     while (vocabulary_.tokens.size() <= id) {
       vocabulary_.tokens.push_back(concat("[PAD", vocabulary_.tokens.size(), "]"));
       vocabulary_.token_types.push_back(static_cast<std::int32_t>(Type::unused));
@@ -334,7 +326,7 @@ class GgufVocabularyMaker {
     vocabulary_.add_eos = config.add_eos;
   }
 
-  std::filesystem::path directory_;
+  const FileSet& files_;
   GgufVocabulary vocabulary_;
 };
 
@@ -344,8 +336,8 @@ class GgufVocabularyMaker {
 /// tokenizer.json of byte-level BPE, WordPiece or Unigram, else T5's spiece.model or BERT's vocab.txt; `size` tokens,
 /// as many as the embedding has rows. Empty where there is none of these files. Throws UnsupportedError for other kinds
 /// and for steps before the model that GGUF has no name for, FormatError for more tokens than `size`.
-inline std::optional<GgufVocabulary> gguf_vocabulary_of(const std::filesystem::path& directory, std::size_t size) {
-  return detail::GgufVocabularyMaker(directory).make(size);
+inline std::optional<GgufVocabulary> gguf_vocabulary_of(const FileSet& files, std::size_t size) {
+  return detail::GgufVocabularyMaker(files).make(size);
 }
 
 /// Writes what read_gguf_vocabulary reads.

@@ -1,12 +1,10 @@
 #pragma once
 
-#include <cstddef>
-#include <filesystem>
 #include <memory>
 #include <optional>
 #include <string>
-#include <system_error>
 #include <utility>
+#include <vector>
 
 #include <weft/core/error.hpp>
 #include <weft/formats/checkpoint.hpp>
@@ -24,48 +22,48 @@
 
 namespace weft::inline v0 {
 
-WEFT_INLINE bool has_tokenizer_files(const std::filesystem::path& directory) {
-  std::error_code ignored;
+WEFT_INLINE bool has_tokenizer_files(const FileSet& files) {
   for (const char* name : {"tokenizer.model", "tokenizer.json", "vocab.json", "vocab.txt", "spiece.model",
                            "sentencepiece.bpe.model", "source.spm"})
-    if (std::filesystem::exists(directory / name, ignored)) return true;
+    if (files.contains(name)) return true;
   return false;
 }
 
-WEFT_INLINE std::shared_ptr<const Tokenizer> load_tokenizer(const std::filesystem::path& directory) {
+WEFT_INLINE std::shared_ptr<const Tokenizer> load_tokenizer(const FileSet& files) {
   const auto pipeline = [](TokenizerParts parts) {
     return std::make_shared<const PipelineTokenizer>(std::move(parts));
   };
-  const auto exists = [&](const char* name) {
-    std::error_code ignored;
-    return std::filesystem::exists(directory / name, ignored);
-  };
+  const auto exists = [&](const char* name) { return files.contains(name); };
   if (exists("tokenizer.json"))
-    return pipeline(read_tokenizer_json(directory / "tokenizer.json", read_stated_tokenizer_config(directory)));
+    return pipeline(read_tokenizer_json(parse_json(files.open("tokenizer.json")), read_stated_tokenizer_config(files)));
   if (exists("tokenizer.model")) {
-    const std::filesystem::path model = directory / "tokenizer.model";
-    if (detail::is_tiktoken_file(model.string())) return pipeline(read_llama3_tiktoken(model));
-    return std::make_shared<const SentencePieceTokenizer>(model, read_tokenizer_config(directory));
+    const Source model = files.open("tokenizer.model");
+    if (detail::is_tiktoken_file(model)) return pipeline(read_llama3_tiktoken(model));
+    return std::make_shared<const SentencePieceTokenizer>(model, read_tokenizer_config(files));
   }
-  if (exists("vocab.txt"))
-    return pipeline(read_vocab_txt(directory / "vocab.txt", read_stated_tokenizer_config(directory)));
-  if (exists("vocab.json") && exists("merges.txt"))
-    return pipeline(
-        read_vocab_json(directory / "vocab.json", directory / "merges.txt", read_stated_tokenizer_config(directory)));
+  const TokenizerConfig stated = read_stated_tokenizer_config(files);
+  if (exists("vocab.txt")) return pipeline(read_vocab_txt(files, stated));
+  if (exists("vocab.json") && exists("merges.txt")) return pipeline(read_vocab_json(files, stated));
   const auto pieces = [](PieceVocabulary vocabulary) {
     return std::make_shared<const PieceVocabularyTokenizer>(std::move(vocabulary));
   };
-  const TokenizerConfig stated = read_stated_tokenizer_config(directory);
-  if (exists("source.spm") && exists("vocab.json")) return pieces(read_marian_vocabulary(directory, stated));
+  if (exists("source.spm") && exists("vocab.json")) return pieces(read_marian_vocabulary(files, stated));
   if (exists("sentencepiece.bpe.model"))
-    return pieces(exists("vocab.json") ? read_m2m_100_vocabulary(directory, stated)
-                                       : read_fairseq_vocabulary(directory / "sentencepiece.bpe.model", stated));
-  if (exists("spiece.model")) return pieces(read_t5_vocabulary(directory / "spiece.model", stated));
+    return pieces(exists("vocab.json") ? read_m2m_100_vocabulary(files, stated)
+                                       : read_fairseq_vocabulary(files, stated));
+  if (exists("spiece.model")) return pieces(read_t5_vocabulary(files, stated));
   if (exists("vocab.json"))
-    raise<UnsupportedError>((directory / "vocab.json").string(),
+    raise<UnsupportedError>(files.location_of("vocab.json"),
                             ": tokenizers of this kind are not supported; expected tokenizer.json, or merges.txt, "
                             "source.spm or sentencepiece.bpe.model beside it");
-  raise<FormatError>(directory.string(), ": there is no tokenizer; expected tokenizer.json or tokenizer.model");
+  raise<FormatError>(files.location(), ": there is no tokenizer; expected tokenizer.json or tokenizer.model");
+}
+
+WEFT_INLINE std::shared_ptr<const Tokenizer> load_tokenizer(std::vector<Source> files) {
+  if (files.size() != 1 || !is_gguf_file(files[0])) return load_tokenizer(FileSet(std::move(files)));
+  const std::optional<GgufVocabulary> vocabulary = read_gguf_vocabulary(GgufFile(files[0]));
+  if (!vocabulary) raise<FormatError>(files[0].name(), ": there is no tokenizer in its metadata");
+  return make_gguf_tokenizer(*vocabulary);
 }
 
 WEFT_INLINE std::shared_ptr<const Tokenizer> load_tokenizer(const Checkpoint& checkpoint) {
@@ -73,8 +71,8 @@ WEFT_INLINE std::shared_ptr<const Tokenizer> load_tokenizer(const Checkpoint& ch
     const std::optional<GgufVocabulary> vocabulary = read_gguf_vocabulary(*file);
     return vocabulary ? make_gguf_tokenizer(*vocabulary) : nullptr;
   }
-  const bool there = !checkpoint.directory().empty() && has_tokenizer_files(checkpoint.directory());
-  return there ? load_tokenizer(checkpoint.directory()) : nullptr;
+  const FileSet files = checkpoint.files();
+  return has_tokenizer_files(files) ? load_tokenizer(files) : nullptr;
 }
 
 }  // namespace weft::inline v0

@@ -19,7 +19,8 @@ namespace weft::inline v0 {
 
 /// What a PieceVocabularyTokenizer is made of.
 struct PieceVocabulary {
-  std::string model_file;
+  std::string model_file;             ///< what errors call the model
+  std::string model;                  ///< the bytes of the SentencePiece model
   std::vector<std::string> tokens;    ///< by id; empty for an id that has none
   std::vector<AddedToken> special{};  ///< with ids
   std::vector<TokenId> prefix{};      ///< before a text
@@ -38,7 +39,8 @@ class PieceVocabularyTokenizer final : public Tokenizer {
  public:
   /// Throws FormatError where the model file is malformed, UnsupportedError for what is not built.
   explicit PieceVocabularyTokenizer(PieceVocabulary parts) : parts_(std::move(parts)) {
-    detail::load_processor(detail::read_sentencepiece_file(parts_.model_file).message, parts_.model_file, processor_);
+    detail::load_processor(parts_.model, parts_.model_file, processor_);
+    parts_.model = {};
     for (AddedToken& token : parts_.special) {
       const auto index = static_cast<std::size_t>(token.id);
       if (index >= parts_.tokens.size()) parts_.tokens.resize(index + 1);

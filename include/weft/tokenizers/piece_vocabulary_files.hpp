@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cstddef>
-#include <filesystem>
 #include <initializer_list>
 #include <optional>
 #include <string>
@@ -11,6 +10,7 @@
 #include <vector>
 
 #include <weft/core/error.hpp>
+#include <weft/formats/file_set.hpp>
 #include <weft/formats/json.hpp>
 #include <weft/tokenizers/piece_vocabulary.hpp>
 #include <weft/tokenizers/tokenizer_config.hpp>
@@ -33,9 +33,13 @@ inline void require_class(const TokenizerConfig& config, const std::string& sour
 /// Puts tokens into a vocabulary one after the other.
 class PieceVocabularyBuilder {
  public:
-  explicit PieceVocabularyBuilder(std::string source) { vocabulary_.model_file = std::move(source); }
+  explicit PieceVocabularyBuilder(const Source& model_file) : model_(read_sentencepiece_file(model_file)) {
+    vocabulary_.model_file = model_file.name();
+    vocabulary_.model = std::move(model_.message);
+  }
 
   PieceVocabulary& vocabulary() noexcept { return vocabulary_; }
+  const std::vector<SentencePieceModel::Piece>& pieces() const noexcept { return model_.pieces; }
   void place(std::string token, std::size_t id) {
     if (id >= vocabulary_.tokens.size()) vocabulary_.tokens.resize(id + 1);
     vocabulary_.tokens[id] = std::move(token);
@@ -70,8 +74,8 @@ class PieceVocabularyBuilder {
     return special(token, id_of(token));
   }
   /// Fills the ids of a vocab.json.
-  void read(const std::filesystem::path& file) {
-    const Json json = parse_json_file(file.string());
+  void read(const Source& file) {
+    const Json json = parse_json(file);
     const std::size_t size = json.as_object().size();
     for (const Json& id : json) {
       const auto index = static_cast<std::size_t>(token_id(id));
@@ -81,18 +85,19 @@ class PieceVocabularyBuilder {
   }
 
  private:
+  SentencePieceModel model_;
   PieceVocabulary vocabulary_;
 };
 
 }  // namespace detail
 
 /// T5 and mT5: a spiece.model, sentinels after it in reverse order.
-inline PieceVocabulary read_t5_vocabulary(const std::filesystem::path& model_file, const TokenizerConfig& config) {
-  const std::string source = model_file.string();
+inline PieceVocabulary read_t5_vocabulary(const FileSet& files, const TokenizerConfig& config) {
+  const std::string source = files.location_of("spiece.model");
   detail::require_class(config, source, {"", "T5Tokenizer", "MT5Tokenizer"});
-  const SentencePieceModel model = detail::read_sentencepiece_file(source);
-  detail::PieceVocabularyBuilder builder(source);
-  for (std::size_t i = 0; i < model.pieces.size(); ++i) builder.place(model.pieces[i].text, i);
+  detail::PieceVocabularyBuilder builder(files.open("spiece.model"));
+  const auto& pieces = builder.pieces();
+  for (std::size_t i = 0; i < pieces.size(); ++i) builder.place(pieces[i].text, i);
   PieceVocabulary& v = builder.vocabulary();
   v.pad = builder.role(config.pad, "<pad>");
   v.eos = builder.role(config.eos, "</s>");
@@ -100,19 +105,19 @@ inline PieceVocabulary read_t5_vocabulary(const std::filesystem::path& model_fil
   const std::size_t sentinels = config.extra_ids.value_or(100);
   if (sentinels > 10000) raise<UnsupportedError>(source, ": extra_ids is ", sentinels, ", at most 10000 are supported");
   for (std::size_t i = 0; i < sentinels; ++i)
-    builder.special(detail::concat("<extra_id_", i, ">"), model.pieces.size() + sentinels - 1 - i);
+    builder.special(detail::concat("<extra_id_", i, ">"), pieces.size() + sentinels - 1 - i);
   v.suffix = {*v.eos};
   return std::move(v);
 }
 
 /// Marian: source.spm and a vocab.json for both languages.
-inline PieceVocabulary read_marian_vocabulary(const std::filesystem::path& directory, const TokenizerConfig& config) {
-  const std::string source = (directory / "source.spm").string();
+inline PieceVocabulary read_marian_vocabulary(const FileSet& files, const TokenizerConfig& config) {
+  const std::string source = files.location_of("source.spm");
   detail::require_class(config, source, {"", "MarianTokenizer"});
   if (config.separate_vocabularies)
     raise<UnsupportedError>(source, ": vocabularies of their own for both languages are not supported");
-  detail::PieceVocabularyBuilder builder(source);
-  builder.read(directory / "vocab.json");
+  detail::PieceVocabularyBuilder builder(files.open("source.spm"));
+  builder.read(files.open("vocab.json"));
   PieceVocabulary& v = builder.vocabulary();
   v.eos = builder.role(config.eos, "</s>");
   v.unk = builder.role(config.unk, "<unk>");
@@ -131,11 +136,11 @@ inline constexpr std::string_view m2m_100_languages =
     "sk sl so sq sr ss su sv sw ta th tl tn tr uk ur uz vi wo xh yi yo zh zu";
 
 /// M2M-100: sentencepiece.bpe.model, a vocab.json, and after it the languages, "__en__".
-inline PieceVocabulary read_m2m_100_vocabulary(const std::filesystem::path& directory, const TokenizerConfig& config) {
-  const std::string source = (directory / "sentencepiece.bpe.model").string();
+inline PieceVocabulary read_m2m_100_vocabulary(const FileSet& files, const TokenizerConfig& config) {
+  const std::string source = files.location_of("sentencepiece.bpe.model");
   detail::require_class(config, source, {"", "M2M100Tokenizer"});
-  detail::PieceVocabularyBuilder builder(source);
-  builder.read(directory / "vocab.json");
+  detail::PieceVocabularyBuilder builder(files.open("sentencepiece.bpe.model"));
+  builder.read(files.open("vocab.json"));
   PieceVocabulary& v = builder.vocabulary();
   std::size_t next = v.tokens.size();
   v.bos = builder.role(config.bos, "<s>");
@@ -155,18 +160,18 @@ inline PieceVocabulary read_m2m_100_vocabulary(const std::filesystem::path& dire
 
 /// XLM-RoBERTa, mBART, mBART-50 and NLLB: a sentencepiece.bpe.model whose ids fairseq moved by one, then the languages
 /// and the mask, with the ids that the files give them, else in the order of the files.
-inline PieceVocabulary read_fairseq_vocabulary(const std::filesystem::path& model_file, const TokenizerConfig& config) {
-  const std::string source = model_file.string();
+inline PieceVocabulary read_fairseq_vocabulary(const FileSet& files, const TokenizerConfig& config) {
+  const std::string source = files.location_of("sentencepiece.bpe.model");
   detail::require_class(config, source, {"XLMRobertaTokenizer", "MBartTokenizer", "MBart50Tokenizer", "NllbTokenizer"});
-  const SentencePieceModel model = detail::read_sentencepiece_file(source);
-  detail::PieceVocabularyBuilder builder(source);
+  detail::PieceVocabularyBuilder builder(files.open("sentencepiece.bpe.model"));
+  const auto& pieces = builder.pieces();
   PieceVocabulary& v = builder.vocabulary();
   v.bos = builder.special("<s>", 0);
   v.pad = builder.special("<pad>", 1);
   v.eos = builder.special("</s>", 2);
   v.unk = builder.special("<unk>", 3);
-  for (std::size_t i = 3; i < model.pieces.size(); ++i) builder.place(model.pieces[i].text, i + 1);
-  std::size_t next = model.pieces.size() + 1;
+  for (std::size_t i = 3; i < pieces.size(); ++i) builder.place(pieces[i].text, i + 1);
+  std::size_t next = pieces.size() + 1;
   const std::string_view name = config.tokenizer_class;
   const bool translates = !name.starts_with("XLMRoberta");
   if (config.added.empty()) {

@@ -16,7 +16,7 @@
 #include <sentencepiece_processor.h>
 
 #include <weft/core/error.hpp>
-#include <weft/core/memory.hpp>
+#include <weft/core/source.hpp>
 #include <weft/core/token_id.hpp>
 #include <weft/formats/sentencepiece_model.hpp>
 #include <weft/tokenizers/added_tokens.hpp>
@@ -28,10 +28,9 @@ namespace weft::inline v0 {
 namespace detail {
 
 /// Reads and checks a SentencePiece model file. Throws FormatError, UnsupportedError for what is not built.
-inline SentencePieceModel read_sentencepiece_file(const std::string& source) {
-  const MappedFile file(source);
-  SentencePieceModel model =
-      read_sentencepiece_model({reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size()}, source);
+inline SentencePieceModel read_sentencepiece_file(const Source& file) {
+  const std::string& source = file.name();
+  SentencePieceModel model = read_sentencepiece_model(file.bytes().text(), source);
   if (model.whitespace_as_suffix) raise<UnsupportedError>(source, ": white space as a suffix is not supported");
   if (model.denormalizes) raise<UnsupportedError>(source, ": rules for decoded text are not supported");
   return model;
@@ -71,9 +70,10 @@ class SentencePieceTokenizer final : public Tokenizer {
   /// Throws FormatError naming the file where the model is malformed or contradicts the configuration, ConfigError
   /// where BOS or EOS is to be added and there is none, UnsupportedError for what is not built.
   SentencePieceTokenizer(const std::filesystem::path& model_file, const TokenizerConfig& config)
-      : source_(model_file.string()) {
+      : SentencePieceTokenizer(Source::file(model_file.string()), config) {}
+  SentencePieceTokenizer(const Source& model_file, const TokenizerConfig& config) : source_(model_file.name()) {
     check_class(config.tokenizer_class);
-    SentencePieceModel model = detail::read_sentencepiece_file(source_);
+    SentencePieceModel model = detail::read_sentencepiece_file(model_file);
     legacy_ = config.legacy.value_or(true);
     prefix_space_ = legacy_ ? model.add_dummy_prefix : config.add_prefix_space.value_or(true);
     removes_extra_spaces_ = model.remove_extra_whitespaces;

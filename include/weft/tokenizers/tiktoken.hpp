@@ -4,7 +4,6 @@
 #include <charconv>
 #include <cstddef>
 #include <cstdint>
-#include <filesystem>
 #include <memory>
 #include <optional>
 #include <string>
@@ -14,7 +13,7 @@
 #include <vector>
 
 #include <weft/core/error.hpp>
-#include <weft/core/memory.hpp>
+#include <weft/core/source.hpp>
 #include <weft/core/token_id.hpp>
 #include <weft/tokenizers/added_tokens.hpp>
 #include <weft/tokenizers/base64.hpp>
@@ -43,10 +42,9 @@ inline std::optional<std::pair<std::string, TokenId>> read_tiktoken_line(std::st
 }
 
 /// Whether a file is a list of "base64 rank" lines, the byte-level vocabulary that Llama 3 also calls tokenizer.model.
-inline bool is_tiktoken_file(const std::string& path) {
-  const MappedFile file(path);
-  const std::string_view text(reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size());
-  std::string_view line = text.substr(0, text.find('\n'));
+inline bool is_tiktoken_file(const Source& file) {
+  const Source::Bytes bytes = file.bytes();
+  std::string_view line = bytes.text().substr(0, bytes.text().find('\n'));
   if (line.ends_with('\r')) line.remove_suffix(1);
   return read_tiktoken_line(line).has_value();
 }
@@ -80,10 +78,10 @@ inline std::vector<AddedToken> llama3_special_tokens(std::size_t first) {
 /// byte-level BPE by the ranks of what two tokens become, Llama 3's pattern and special tokens, and <|begin_of_text|>
 /// in front of every text. Throws FormatError for other lines, ranks that are not 0 to the number of lines, and bytes
 /// that are no token; UnsupportedError for more tokens than Llama 3 has.
-inline TokenizerParts read_llama3_tiktoken(const std::filesystem::path& file) {
+inline TokenizerParts read_llama3_tiktoken(const Source& file) {
   constexpr std::size_t most_tokens = 128'000;
-  const std::string path = file.string();
-  const std::vector<std::string> lines = detail::read_lines(path);
+  const std::string& path = file.name();
+  const std::vector<std::string> lines = detail::read_lines(file);
   if (lines.size() > most_tokens)
     raise<UnsupportedError>(path, ": byte-level vocabularies of ", lines.size(),
                             " tokens are not supported (Llama 3's of ", most_tokens, " is)");

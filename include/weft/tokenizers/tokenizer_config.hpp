@@ -3,7 +3,6 @@
 #include <array>
 #include <charconv>
 #include <cstddef>
-#include <filesystem>
 #include <limits>
 #include <optional>
 #include <string>
@@ -14,6 +13,7 @@
 
 #include <weft/core/error.hpp>
 #include <weft/core/token_id.hpp>
+#include <weft/formats/file_set.hpp>
 #include <weft/formats/json.hpp>
 #include <weft/tokenizers/added_tokens.hpp>
 
@@ -71,8 +71,7 @@ inline AddedToken read_added_token(const Json& json) {
 
 class TokenizerConfigReader {
  public:
-  TokenizerConfigReader(const std::filesystem::path& directory, TokenizerConfig defaults)
-      : directory_(directory), config_(std::move(defaults)) {}
+  TokenizerConfigReader(const FileSet& files, TokenizerConfig defaults) : files_(files), config_(std::move(defaults)) {}
 
   TokenizerConfig read(bool with_tokenizer_json) {
     bool complete = false;
@@ -112,10 +111,8 @@ class TokenizerConfigReader {
   }
 
   std::optional<Json> file(const char* name) const {
-    const std::filesystem::path path = directory_ / name;
-    std::error_code ignored;
-    if (!std::filesystem::exists(path, ignored)) return std::nullopt;
-    Json json = parse_json_file(path.string());
+    if (!files_.contains(name)) return std::nullopt;
+    Json json = parse_json(files_.open(name));
     static_cast<void>(json.as_object());
     return json;
   }
@@ -175,25 +172,25 @@ class TokenizerConfigReader {
     return id;
   }
 
-  std::filesystem::path directory_;
+  const FileSet& files_;
   TokenizerConfig config_;
 };
 
 }  // namespace detail
 
 /// Throws FormatError naming file and key for what is not as it must be, UnsupportedError for random segmentation.
-inline TokenizerConfig read_tokenizer_config(const std::filesystem::path& directory) {
-  return detail::TokenizerConfigReader(directory, {}).read(true);
+inline TokenizerConfig read_tokenizer_config(const FileSet& files) {
+  return detail::TokenizerConfigReader(files, {}).read(true);
 }
 
 /// The same without tokenizer.json, and without the roles that the files do not state: for tokenizers whose vocabulary
 /// says what is usual.
-inline TokenizerConfig read_stated_tokenizer_config(const std::filesystem::path& directory) {
+inline TokenizerConfig read_stated_tokenizer_config(const FileSet& files) {
   TokenizerConfig stated;
   stated.bos.reset();
   stated.eos.reset();
   stated.unk.reset();
-  return detail::TokenizerConfigReader(directory, std::move(stated)).read(false);
+  return detail::TokenizerConfigReader(files, std::move(stated)).read(false);
 }
 
 }  // namespace weft::inline v0

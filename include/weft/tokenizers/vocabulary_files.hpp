@@ -4,7 +4,6 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <filesystem>
 #include <initializer_list>
 #include <memory>
 #include <optional>
@@ -14,7 +13,8 @@
 #include <vector>
 
 #include <weft/core/error.hpp>
-#include <weft/core/memory.hpp>
+#include <weft/core/source.hpp>
+#include <weft/formats/file_set.hpp>
 #include <weft/formats/json.hpp>
 #include <weft/tokenizers/bpe.hpp>
 #include <weft/tokenizers/byte_level_recipes.hpp>
@@ -29,11 +29,11 @@ namespace weft::inline v0 {
 namespace detail {
 
 /// The lines of a text file, without their line ends. Throws FormatError for what is not UTF-8.
-inline std::vector<std::string> read_lines(const std::string& path) {
-  const MappedFile file(path);
-  std::string_view text(reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size());
+inline std::vector<std::string> read_lines(const Source& file) {
+  const Source::Bytes bytes = file.bytes();
+  std::string_view text = bytes.text();
   if (const std::size_t bad = first_invalid_byte(text); bad != text.size())
-    raise<FormatError>(path, ": byte ", bad, " is not UTF-8");
+    raise<FormatError>(file.name(), ": byte ", bad, " is not UTF-8");
   std::vector<std::string> lines;
   while (!text.empty()) {
     const std::size_t end = std::min(text.find('\n'), text.size());
@@ -91,9 +91,9 @@ inline TokenizerParts bert_parts(Vocabulary words, const TokenizerConfig& config
 }
 
 /// The tokenizer of a vocab.txt, one token a line.
-inline TokenizerParts read_vocab_txt(const std::filesystem::path& file, const TokenizerConfig& config) {
-  const std::vector<std::string> lines = detail::read_lines(file.string());
-  Vocabulary words(lines.size(), file.string());
+inline TokenizerParts read_vocab_txt(const FileSet& files, const TokenizerConfig& config) {
+  const std::vector<std::string> lines = detail::read_lines(files.open("vocab.txt"));
+  Vocabulary words(lines.size(), files.location_of("vocab.txt"));
   for (std::size_t i = 0; i < lines.size(); ++i) words.add(lines[i], static_cast<std::int64_t>(i));
   return bert_parts(std::move(words), config);
 }
@@ -156,14 +156,14 @@ inline void set_bpe_family(BpeFamily family, const Vocabulary& words, const Toke
 
 /// The byte-level BPE tokenizer of a vocab.json and a merges.txt: of GPT-2, Qwen2, RoBERTa or CLIP, by the
 /// tokenizer_class of the configuration, else by the tokens there are.
-inline TokenizerParts read_vocab_json(const std::filesystem::path& vocab, const std::filesystem::path& merges,
-                                      const TokenizerConfig& config) {
-  Vocabulary words = detail::read_vocabulary(parse_json_file(vocab.string()));
+inline TokenizerParts read_vocab_json(const FileSet& files, const TokenizerConfig& config) {
+  Vocabulary words = detail::read_vocabulary(parse_json(files.open("vocab.json")));
   const detail::BpeFamily family = detail::bpe_family(config, words);
-  const std::vector<std::string> lines = detail::read_lines(merges.string());
+  const Source merges = files.open("merges.txt");
+  const std::vector<std::string> lines = detail::read_lines(merges);
   std::vector<std::pair<std::string_view, std::string_view>> pairs;
   for (const std::string& line : lines)
-    if (!line.empty() && !line.starts_with("#version")) pairs.push_back(detail::split_merge(line, merges.string()));
+    if (!line.empty() && !line.starts_with("#version")) pairs.push_back(detail::split_merge(line, merges.name()));
   TokenizerParts parts;
   detail::set_bpe_family(family, words, config, parts);
   std::vector<AddedToken> added =

@@ -4,7 +4,9 @@
 
 #include <weft/ops/activation.hpp>
 #include <weft/ops/attention.hpp>
+#include <weft/ops/embedding.hpp>
 #include <weft/ops/layer_norm.hpp>
+#include <weft/ops/linear.hpp>
 #include <weft/ops/matmul.hpp>
 #include <weft/ops/reduce.hpp>
 #include <weft/ops/rms_norm.hpp>
@@ -28,6 +30,8 @@ inline float control(Rows x, Gain gain, Rows y, TensorView<float, 2, Extents<64,
   weft::rms_norm(x, gain, y, {.eps = 1e-5f});
   weft::layer_norm(x, gain, gain, y, {.eps = 1e-5f});
   weft::softmax(x, y);
+  weft::linear(x, y, x);
+  weft::embedding({}, x, y);
   weft::gated_activation(weft::Activation::silu, x, y, y);
   weft::attention(q, k, k, q, {.scale = 0.25f});
   weft::apply_rope(TensorView<float, 3>(q), {}, weft::RopeTable(16, 1, {.theta = 1e4f}));
@@ -78,4 +82,8 @@ inline void rope_of_constants(TensorView<const float, 3> q, const weft::RopeTabl
 }
 #elif CASE == 20  // expect: no matching function
 inline void norm_without_eps(Rows x, Gain gain) { weft::rms_norm(x, gain, x); }
+#elif CASE == 21  // expect: linear: weights are (rows, k) of float, half or bfloat16
+inline void weights_of_doubles(Rows x, TensorView<double, 2> weight) { weft::linear(x, weight, x); }
+#elif CASE == 22  // expect: embedding: the table is (vocab, hidden) of float, half or bfloat16
+inline void table_of_heads(Heads table, Rows y) { weft::embedding({}, table, y); }
 #endif
