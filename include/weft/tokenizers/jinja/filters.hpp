@@ -145,10 +145,10 @@ inline Value filter_truncate(Run& run, const Value& value, const Arguments& argu
   const std::int64_t length = given.has(0) ? expect_integer(run, given[0], "the length") : 255;
   const std::string end = given.has(2) ? expect_string(run, given[2], "the end") : "...";
   const std::int64_t leeway = given.given(3) ? expect_integer(run, given[3], "the leeway") : 5;
-  const std::string& text = expect_string(run, value, "what to truncate");
   const auto tail = static_cast<std::int64_t>(count_characters(end));
   if (length < tail || leeway < 0) run.fail("truncate: the length ", length, " is too short");
   if (static_cast<std::int64_t>(length_of(run, value)) - leeway <= length) return value;
+  const std::string& text = expect_string(run, value, "what to truncate");
   std::string_view kept =
       std::string_view(text).substr(0, byte_of(text, static_cast<std::size_t>(length - tail), false));
   const std::size_t space = kept.rfind(' ');

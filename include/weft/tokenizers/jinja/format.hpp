@@ -281,7 +281,7 @@ inline Value format_percent(Run& run, const Value& format, const Value& values) 
     }
     run.take(16);
   }
-  const bool takes_all = values.is(Kind::dict) || values.is_sequence();
+  const bool takes_all = values.is(Kind::dict) || values.is_sequence() || values.is(Kind::undefined);
   if (tuple ? used < values.items().size() : used == 0 && !takes_all)
     run.fail("not all values are used by the format \"", text.substr(0, 100), "\"");
   return run.string(std::move(out), format.text()->markup);

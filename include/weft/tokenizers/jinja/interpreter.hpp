@@ -116,6 +116,7 @@ class Interpreter final : ExpressionEvaluator {
       captured_ = outer;
     }
     if (s.kind == Node::filter) {
+      if (!text.is_string()) run_.fail("the filters of a block give a value of the type ", type_name(text));
       print(text);
     } else {
       assign(s.target, text, scope);

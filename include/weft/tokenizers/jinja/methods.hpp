@@ -47,6 +47,7 @@ inline Value call_list_method(Run& run, const Value& self, std::string_view name
   const Bound given(run, name, arguments, "value start stop", 1);
   const std::vector<Value>& items = self.items();
   if (name == "count") {
+    if (given.has(1)) run.fail("count() takes one argument");
     std::int64_t count = 0;
     for (const Value& item : items) count += equal(run, item, given[0]) ? 1 : 0;
     return Value::integer(count);

@@ -132,12 +132,19 @@ inline int compare_keys(Run& run, const Value& a, const Value& b) {
       if (const int order = compare_keys(run, x[i], y[i]); order != 0) return order;
     return x.size() < y.size() ? -1 : x.size() > y.size() ? 1 : 0;
   }
-  if (a.is(Kind::list) || a.is(Kind::dict)) run.fail("unhashable type: '", type_name(a), "'");
   return a.identity() < b.identity() ? -1 : a.identity() > b.identity() ? 1 : 0;
 }
 
+/// Throws for what cannot be a key.
+inline void check_hashable(Run& run, const Value& key) {
+  if (key.is(Kind::list) || key.is(Kind::dict)) run.fail("unhashable type: '", type_name(key), "'");
+  if (!key.is(Kind::tuple)) return;
+  run.step(key.items().size());
+  for (const Value& item : key.items()) check_hashable(run, item);
+}
+
 inline const Value* find_entry(Run& run, const Dict& dict, const Value& key) {
-  if (dict.order.empty()) compare_keys(run, key, key);
+  check_hashable(run, key);
   std::size_t first = 0, last = dict.order.size();
   while (first < last) {
     const std::size_t middle = first + (last - first) / 2;
@@ -180,7 +187,7 @@ inline Value make_dict(Run& run, std::vector<std::pair<Value, Value>> entries) {
   const auto before = [&](std::uint32_t a, std::uint32_t b) {
     return compare_keys(run, entries[a].first, entries[b].first) < 0;
   };
-  if (entries.size() == 1) compare_keys(run, entries[0].first, entries[0].first);
+  for (const auto& entry : entries) check_hashable(run, entry.first);
   const std::vector<std::uint32_t> order = sorted_positions(entries.size(), before);
   std::vector<std::uint32_t> first_of_key;
   std::vector<bool> repeated(entries.size());
@@ -220,10 +227,9 @@ inline std::vector<Value> elements_of(Run& run, const Value& value) {
     run.take_values(value.dict().entries.size());
     for (const auto& entry : value.dict().entries) out.push_back(entry.first);
   } else if (value.is_string()) {
-    const bool markup = value.text()->markup;
     for_each_character(value.characters(), [&](std::string_view c) {
       run.take_values(1);
-      out.push_back(run.string(c, markup));
+      out.push_back(run.string(c));
     });
   } else if (!value.is(Kind::undefined)) {
     run.fail("a value of the type ", type_name(value), " is not iterable");

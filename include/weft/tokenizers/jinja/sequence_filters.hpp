@@ -136,7 +136,7 @@ inline Value filter_unique(Run& run, const Value& value, const Arguments& argume
   std::vector<Value> keys;
   for (const Value& item : items) {
     keys.push_back(path(item));
-    compare_keys(run, keys.back(), keys.back());
+    check_hashable(run, keys.back());
   }
   const auto order = sorted_positions(
       keys.size(), [&](std::uint32_t a, std::uint32_t b) { return compare_keys(run, keys[a], keys[b]) < 0; });
@@ -190,7 +190,8 @@ inline Value filter_first(Run& run, const Value& value) {
   } else if (value.is_sequence() && !value.items().empty()) {
     return value.items().front();
   } else if (value.is_string() && !value.characters().empty()) {
-    return *element_at(run, value, 0);
+    const std::string_view text = value.characters();
+    return run.string(text.substr(0, first_code_point(text).bytes));
   } else if (const std::vector<Value> items = elements_of(run, value); !items.empty()) {
     return items.front();
   }
@@ -198,8 +199,8 @@ inline Value filter_first(Run& run, const Value& value) {
 }
 
 inline Value filter_last(Run& run, const Value& value) {
-  if (value.is(Kind::iterator) || value.is(Kind::undefined))
-    run.fail("a value of the type ", type_name(value), " has no last element");
+  if (value.is(Kind::iterator)) run.fail("a value of the type ", type_name(value), " has no last element");
+  if (value.is_string() && !value.characters().empty()) return *element_at(run, value, -1);
   if (value.is_sequence() && !value.items().empty()) return value.items().back();
   if (const std::vector<Value> items = elements_of(run, value); !items.empty()) return items.back();
   return run.undefined("No last item, sequence was empty.");
