@@ -187,7 +187,10 @@ WEFT_INLINE ChatTemplate::ChatTemplate(std::vector<ChatTemplateText> templates,
                                        std::map<std::string, std::string> special_tokens)
     : templates_(std::make_shared<const std::vector<ChatTemplateText>>(std::move(templates))),
       special_tokens_(std::move(special_tokens)) {
+  constexpr std::size_t most = std::size_t{1} << 20;  // the longest that are known have 30 thousand
   for (const ChatTemplateText& one : *templates_) {
+    if (one.text.size() > most)
+      raise<FormatError>(one.source, ": found a chat template of ", one.text.size(), " bytes, expected at most ", most);
     auto parsed = std::make_shared<detail::ParsedChatTemplate>();
     parsed->template_text = one;
     parsed->block = detail::jinja::Parser(one.text, one.source).parse();

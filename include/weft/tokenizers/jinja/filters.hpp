@@ -128,7 +128,7 @@ inline Value filter_indent(Run& run, const Value& value, const Arguments& argume
   }
   const bool first = given.has(1) && truth(given[1]), blank = given.has(2) && truth(given[2]);
   const std::string text = expect_string(run, value, "what to indent") + "\n";
-  run.take(text.size());
+  run.take(text.size() * sizeof(std::string_view));
   std::string out;
   const std::vector<std::string_view> lines = split_lines(text, false);
   for (std::size_t i = 0; i < lines.size(); ++i) {

@@ -160,6 +160,7 @@ class Interpreter final : ExpressionEvaluator {
   struct Ending {
     Loop& loop;
     ~Ending() {
+      loop.over = true;
       loop.items.clear();
       loop.pending.clear();
       loop.changed.clear();

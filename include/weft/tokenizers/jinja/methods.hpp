@@ -66,6 +66,7 @@ inline Value call_loop_method(Run& run, const Value& self, std::string_view name
     if (arguments.positional.empty()) run.fail("loop.cycle() needs something to cycle through");
     return arguments.positional[loop.index % arguments.positional.size()];
   }
+  if (loop.over) run.fail("loop.changed() is called after the loop");
   bool same = loop.has_changed && loop.changed.size() == arguments.positional.size();
   for (std::size_t i = 0; same && i < loop.changed.size(); ++i)
     same = equal(run, loop.changed[i], arguments.positional[i]);

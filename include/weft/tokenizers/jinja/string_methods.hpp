@@ -133,14 +133,15 @@ inline Value split_string(Run& run, const Value& self, bool right, const Argumen
   const std::int64_t most = given.has(1) ? expect_integer(run, given[1], "maxsplit") : -1;
   const std::int64_t cuts = most < 0 ? std::numeric_limits<std::int64_t>::max() : most;
   const std::string& text = self.characters();
-  run.take(text.size());
+  // No text has more parts than this, which bounds the memory that they take.
+  const auto take_parts = [&](std::size_t shortest) { run.take(text.size() / shortest * sizeof(std::string_view)); };
+  if (!given.given(0)) take_parts(2);
   if (!given.given(0))
     return list_of_strings(run, right ? split_words_right(text, cuts) : split_words(text, cuts), self.text()->markup);
   const std::string& separator = expect_string(run, given[0], "the separator");
   if (separator.empty()) run.fail("the separator of split() is empty");
   step_search(run, text, separator);
-  // No text has more parts than this, which bounds the memory that they take.
-  run.take(text.size() / separator.size() * sizeof(std::string_view));
+  take_parts(separator.size());
   return list_of_strings(run, right ? split_at_right(text, separator, cuts) : split_at(text, separator, cuts),
                          self.text()->markup);
 }
@@ -265,7 +266,7 @@ inline Value call_string_method(Run& run, const Value& self, std::string_view na
   }
   if (name == "splitlines") {
     const Bound given(run, name, arguments, "keepends");
-    run.take(text.size());
+    run.take(text.size() * sizeof(std::string_view));
     return list_of_strings(run, split_lines(text, given.has(0) && truth(given[0])), markup);
   }
   if (name == "center" || name == "ljust" || name == "rjust" || name == "zfill")

@@ -143,6 +143,7 @@ struct Loop {
   std::weak_ptr<Scope> outer;
   std::vector<Value> changed;  // what loop.changed() was called with
   bool has_changed = false;
+  bool over = false;
 };
 
 /// What can be called.
