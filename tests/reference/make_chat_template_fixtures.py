@@ -7,6 +7,7 @@ transformers' apply_chat_template renders in (utils/chat_template_utils.py of 5.
 jinja2 is all that is needed:  pip install jinja2==3.1.6
 """
 
+import copy
 import datetime
 import json
 import pathlib
@@ -80,7 +81,8 @@ ENVIRONMENT.globals.update(
 def render(template, variables):
     """The text, or None where the template fails."""
     try:
-        return ENVIRONMENT.from_string(template).render(**variables)
+        # Some filters of jinja2 change lists that they are given.
+        return ENVIRONMENT.from_string(template).render(**copy.deepcopy(variables))
     except Exception:
         return None
 

@@ -174,9 +174,9 @@ class ExpressionParser : protected TokenStream {
   }
 
   ExpressionPointer parse_unary(bool with_filters) {
-    const Level level(*this);
     ExpressionPointer made;
     if (at_symbol("-") || at_symbol("+")) {
+      const Level level(*this);
       const Token sign = take();
       made = node(sign.text == "-" ? Kind::negative : Kind::positive, sign.line);
       add(*made, parse_unary(false));
