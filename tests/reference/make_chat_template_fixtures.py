@@ -266,8 +266,8 @@ def language():
     results = []
     for case in cases:
         text = render(case, VARIABLES)
-        # Objects show addresses there, and integers are larger than 64 bits.
-        if text is not None and re.search(r" at 0x|<bound method|\d{20}", text):
+        # Objects show addresses there, integers are larger than 64 bits, or numbers are complex.
+        if text is not None and re.search(r" at 0x|<bound method|\d{20}|\dj\)", text):
             continue
         results.append([case, text])
     return {"variables": VARIABLES, "cases": results}

@@ -13,8 +13,8 @@ namespace jinja = weft::detail::jinja;
 using testing::ElementsAre;
 
 TEST(JinjaText, SplitsAsPython) {
-  EXPECT_THAT(jinja::split_words("  a b  c ", 1), ElementsAre("a", "b  c"));
-  EXPECT_THAT(jinja::split_words_right("  a b  c ", 1), ElementsAre("a b", "c"));
+  EXPECT_THAT(jinja::split_words("  a b  c ", 1), ElementsAre("a", "b  c "));
+  EXPECT_THAT(jinja::split_words_right("  a b  c ", 1), ElementsAre("  a b", "c"));
   EXPECT_THAT(jinja::split_words("a\u3000b", -1), ElementsAre("a", "b"));
   EXPECT_THAT(jinja::split_at("a,,b", ",", -1), ElementsAre("a", "", "b"));
   EXPECT_THAT(jinja::split_at_right("a,b,c", ",", 1), ElementsAre("a,b", "c"));

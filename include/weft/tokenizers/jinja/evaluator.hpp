@@ -180,11 +180,13 @@ class ExpressionEvaluator : protected Evaluator {
   Arguments evaluate_arguments(const CallArguments& written, Scope& scope) {
     Arguments arguments;
     for (const ExpressionPointer& part : written.positional) arguments.positional.push_back(evaluate(*part, scope));
-    for (const auto& [name, part] : written.named) {
+    const auto add_named = [&](const std::string& name, Value value) {
+      run_.step(arguments.named.size());
       for (const auto& earlier : arguments.named)
         if (earlier.first == name) run_.fail("the argument ", name, " is given twice");
-      arguments.named.emplace_back(name, evaluate(*part, scope));
-    }
+      arguments.named.emplace_back(name, std::move(value));
+    };
+    for (const auto& [name, part] : written.named) add_named(name, evaluate(*part, scope));
     if (written.more_positional)
       for (Value& value : elements_of(run_, evaluate(*written.more_positional, scope)))
         arguments.positional.push_back(std::move(value));
@@ -193,7 +195,7 @@ class ExpressionEvaluator : protected Evaluator {
       if (!more.is(Kind::dict)) run_.fail("** takes a dict, found ", type_name(more));
       run_.take_values(more.dict().entries.size());
       for (const auto& [key, value] : more.dict().entries)
-        arguments.named.emplace_back(expect_string(run_, key, "the name of an argument"), value);
+        add_named(expect_string(run_, key, "the name of an argument"), value);
     }
     return arguments;
   }

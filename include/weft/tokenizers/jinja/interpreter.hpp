@@ -199,7 +199,9 @@ class Interpreter final : ExpressionEvaluator {
       const auto inner = inside(*outer);
       assign(loop.statement->target, item, *inner);
       const std::size_t line = run_.line;
-      if (truth(evaluate(*loop.statement->test, *inner))) loop.items.push_back(item);
+      // What is taken apart and let through is a tuple.
+      const bool apart = loop.statement->target.is_tuple && item.is(Kind::list);
+      if (truth(evaluate(*loop.statement->test, *inner))) loop.items.push_back(apart ? run_.tuple(item.items()) : item);
       run_.line = line;
     }
     return index < loop.items.size();

@@ -161,7 +161,7 @@ inline std::vector<std::string_view> split_words(std::string_view text, std::int
   text = strip(text, true, false);
   while (!text.empty()) {
     if (most == 0) {
-      words.push_back(strip(text));
+      words.push_back(text);
       break;
     }
     std::size_t end = 0;
@@ -180,7 +180,7 @@ inline std::vector<std::string_view> split_words_right(std::string_view text, st
   text = strip(text, false, true);
   while (!text.empty()) {
     if (most == 0) {
-      words.push_back(strip(text));
+      words.push_back(text);
       break;
     }
     std::size_t begin = text.size();
