@@ -12,7 +12,6 @@
 #include <weft/core/error.hpp>
 #include <weft/formats/json_value.hpp>
 #include <weft/formats/utf8.hpp>
-#include <weft/tokenizers/chat_template.hpp>
 #include <weft/tokenizers/jinja/interpreter.hpp>
 #include <weft/tokenizers/jinja/json_dump.hpp>
 #include <weft/tokenizers/jinja/parser.hpp>

@@ -18,9 +18,7 @@
 #include <weft/formats/checkpoint.hpp>
 #include <weft/formats/gguf.hpp>
 #include <weft/formats/json.hpp>
-#include <weft/tokenizers/chat_template.hpp>
 #include <weft/tokenizers/gguf_tokenizer.hpp>
-#include <weft/tokenizers/load_chat_template.hpp>
 #include <weft/tokenizers/tiktoken.hpp>
 #include <weft/tokenizers/tokenizer_config.hpp>
 
