@@ -1,6 +1,7 @@
 // Continues a prompt with any causal language model weft runs; every option of generation is a flag.
 //
 //   generate MODEL "Once upon a time" --temperature 0.8 --top-p 0.95 --seed 7
+//   generate MODEL --chat --system "Be brief." "Why is the sky blue?"
 //
 // The text goes to stdout as it is made; the loading bar and the figures at the end go to stderr.
 #include <csignal>
@@ -41,6 +42,8 @@ struct Options {
   std::string compute = "native";
   std::string weights;
   std::string device = "cpu";
+  std::string system;
+  bool chat = false;
   bool in_place = false;
   bool greedy = false;
   bool echo = false;
@@ -51,7 +54,9 @@ struct Options {
 void declare(CLI::App& app, Options& o) {
   app.add_option("-m,--model,model", o.model, "Checkpoint: a directory of Hugging Face or Meta, or a GGUF file")
       ->required();
-  app.add_option("--prompt,prompt", o.prompt, "The text to continue; - reads it from stdin")->required();
+  app.add_option("--prompt,prompt", o.prompt, "The text to continue; - reads it from stdin");
+  app.add_flag("--chat", o.chat, "The prompt is a message to answer; without one each line of stdin is, in turn");
+  app.add_option("--system", o.system, "What a conversation begins with")->needs("--chat");
   app.add_option("-n,--max-new-tokens", o.generate.max_new_tokens, "Tokens to produce at most")
       ->check(check_count)
       ->capture_default_str();
@@ -138,7 +143,46 @@ void report(const weft::Generation& generation, std::size_t stored_tokens) {
                std::string(weft::name(generation.finish_reason())).c_str());
 }
 
+/// Writes a text while it is made and returns it.
+std::string write(weft::Generation& generation, std::stop_source& cancel) {
+  std::string text;
+  for (const std::string_view piece : generation) {
+    std::cout << piece << std::flush;
+    text += piece;
+    if (interrupted) cancel.request_stop();
+  }
+  if (!(std::cout << std::endl)) throw std::runtime_error("the text cannot be written to stdout");
+  return text;
+}
+
+void report(const Options& o, const weft::CausalLM& model, const weft::Generation& generation) {
+  if (o.log_probabilities)
+    for (const weft::GeneratedToken& token : generation.tokens())
+      std::fprintf(stderr, "%6d  %8.4f  %s\n", token.id, static_cast<double>(token.log_probability),
+                   model.tokenizer().token_of(token.id).c_str());
+  if (!o.quiet) report(generation, generation.tokens().size());
+}
+
+/// Answers the prompt, or one line of stdin after the other, each with all of the conversation before it.
+void chat(const Options& o, const weft::CausalLM& model, weft::Generator& generate, std::stop_source& cancel) {
+  const auto chat_template = weft::load_chat_template(o.model);
+  const bool ask = o.prompt.empty() && !o.quiet && ::isatty(STDIN_FILENO);
+  std::vector<weft::ChatMessage> messages;
+  if (!o.system.empty()) messages.push_back({"system", o.system});
+  std::string message = o.prompt;
+  do {
+    if (ask) std::fputs("> ", stderr);
+    if (o.prompt.empty() && !std::getline(std::cin, message)) break;
+    messages.push_back({"user", message});
+    weft::Generation generation =
+        generate(chat_template->encode(model.tokenizer(), messages, {.add_generation_prompt = true}), o.generate);
+    messages.push_back({"assistant", write(generation, cancel)});
+    report(o, model, generation);
+  } while (o.prompt.empty() && !interrupted);
+}
+
 void run(Options& o) {
+  if (!o.chat && o.prompt.empty()) throw std::runtime_error("there is no prompt to continue");
   o.load.compute = o.compute == "f32" ? weft::Compute::f32 : weft::Compute::native;
   o.session.cache = weft::dtype_named(o.cache);
   if (!o.weights.empty()) o.load.weights = weft::dtype_named(o.weights);
@@ -156,18 +200,14 @@ void run(Options& o) {
   });
   o.generate.cancel = cancel.get_token();
 
+  if (o.chat) {
+    chat(o, model, generate, cancel);
+    return;
+  }
   if (o.echo) std::cout << o.prompt << std::flush;
   weft::Generation generation = generate(o.prompt, o.generate);
-  for (const std::string_view piece : generation) {
-    std::cout << piece << std::flush;
-    if (interrupted) cancel.request_stop();
-  }
-  if (!(std::cout << std::endl)) throw std::runtime_error("the text cannot be written to stdout");
-  if (o.log_probabilities)
-    for (const weft::GeneratedToken& token : generation.tokens())
-      std::fprintf(stderr, "%6d  %8.4f  %s\n", token.id, static_cast<double>(token.log_probability),
-                   model.tokenizer().token_of(token.id).c_str());
-  if (!o.quiet) report(generation, generation.tokens().size());
+  write(generation, cancel);
+  report(o, model, generation);
 }
 
 }  // namespace

@@ -18,6 +18,8 @@
 #include <weft/models/merge_adapter.hpp>
 #include <weft/models/plan.hpp>
 #include <weft/models/save_pretrained.hpp>
+#include <weft/tokenizers/chat_template.hpp>
+#include <weft/tokenizers/load_chat_template.hpp>
 #include <weft/tokenizers/load_tokenizer.hpp>
 
 #if WEFT_SEPARATE_COMPILATION
@@ -33,5 +35,7 @@
 #include <weft/models/merge_adapter.inl>
 #include <weft/models/plan.inl>
 #include <weft/models/save_pretrained.inl>
+#include <weft/tokenizers/chat_template.inl>
+#include <weft/tokenizers/load_chat_template.inl>
 #include <weft/tokenizers/load_tokenizer.inl>
 #endif

@@ -111,7 +111,9 @@
 #include <weft/sampling/top_k.hpp>
 #include <weft/sampling/top_p.hpp>
 #include <weft/sampling/weights.hpp>
+#include <weft/tokenizers/chat_template.hpp>
 #include <weft/tokenizers/encoding.hpp>
+#include <weft/tokenizers/load_chat_template.hpp>
 #include <weft/tokenizers/load_tokenizer.hpp>
 #include <weft/tokenizers/stream_decoder.hpp>
 #include <weft/tokenizers/tokenizer.hpp>

@@ -13,7 +13,7 @@ seconds=${1:-60}
 [ $# -eq 0 ] || shift
 names=("$@")
 [ ${#names[@]} -gt 0 ] ||
-  names=(adapter config gguf json pickle pytorch quantized safetensors sentencepiece tokenizer_json)
+  names=(adapter chat_template config gguf json pickle pytorch quantized safetensors sentencepiece tokenizer_json)
 
 cmake -S . -B build/fuzz -DCMAKE_CXX_COMPILER="${CXX:-clang++}" -DCMAKE_BUILD_TYPE=Release -DWEFT_BUILD_FUZZ=ON \
   -DWEFT_TEST_PACKAGE=OFF
@@ -23,6 +23,7 @@ cmake --build build/fuzz --parallel "$(nproc)" --target "${names[@]/#/weft_fuzz_
 seeds() {
   case $1 in
     adapter) echo tests/fixtures/adapters/* ;;
+    chat_template) echo tests/fixtures/chat_templates/* tests/fuzz/seeds/chat_template ;;
     config) echo tests/fixtures/models/llama-gqa tests/fixtures/models/llama3-rope tests/fixtures/layouts/meta ;;
     gguf) echo tests/fixtures/gguf ;;
     json) echo tests/fixtures/models/llama-sharded tests/fixtures/layouts/meta ;;

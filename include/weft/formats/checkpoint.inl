@@ -122,7 +122,7 @@ WEFT_INLINE void Checkpoint::list_names() {
 }
 
 WEFT_INLINE void Checkpoint::check_source_names() const {
-  constexpr std::array<std::string_view, 17> known{"config.json",
+  constexpr std::array<std::string_view, 19> known{"config.json",
                                                    "generation_config.json",
                                                    "quantize_config.json",
                                                    "model.safetensors.index.json",
@@ -130,6 +130,8 @@ WEFT_INLINE void Checkpoint::check_source_names() const {
                                                    "tokenizer.json",
                                                    "tokenizer.model",
                                                    "tokenizer_config.json",
+                                                   "chat_template.jinja",
+                                                   "chat_template.json",
                                                    "special_tokens_map.json",
                                                    "added_tokens.json",
                                                    "vocab.json",
@@ -139,10 +141,12 @@ WEFT_INLINE void Checkpoint::check_source_names() const {
                                                    "sentencepiece.bpe.model",
                                                    "source.spm",
                                                    "target.spm"};
-  const auto weights = [](std::string_view name) { return name.ends_with(".safetensors") || name.ends_with(".bin"); };
+  const auto other = [](std::string_view name) {
+    return name.ends_with(".safetensors") || name.ends_with(".bin") || name.starts_with("additional_chat_templates/");
+  };
   for (const Source& source : sources_) {
     if (find_source(source.name()) != &source) raise<FormatError>(source.name(), ": there are two files of this name");
-    if (std::find(known.begin(), known.end(), source.name()) == known.end() && !weights(source.name()))
+    if (std::find(known.begin(), known.end(), source.name()) == known.end() && !other(source.name()))
       raise<UnsupportedError>(source.name(),
                               ": neither a GGUF file nor, by its name, one of a Hugging Face directory"
                               " that is read from sources");

@@ -29,6 +29,19 @@ class FileSet {
     std::error_code ignored;
     return sources_.empty() ? std::filesystem::exists(directory_ / name, ignored) : find(name) != nullptr;
   }
+  /// The names of the files in a folder of it, sorted: "folder/name".
+  std::vector<std::string> names_in(std::string_view folder) const {
+    const std::string prefix = std::string(folder) + "/";
+    std::vector<std::string> names;
+    std::error_code none;
+    if (sources_.empty())
+      for (const auto& entry : std::filesystem::directory_iterator(directory_ / folder, none))
+        names.push_back(prefix + entry.path().filename().string());
+    for (const Source& source : sources_)
+      if (source.name().starts_with(prefix)) names.push_back(source.name());
+    std::sort(names.begin(), names.end());
+    return names;
+  }
   /// Throws FormatError where there is no file of that name, and what Source::file() does.
   Source open(std::string_view name) const {
     if (sources_.empty()) return Source::file((directory_ / name).string());

@@ -23,9 +23,9 @@ namespace weft::inline v0 {
 /// special_tokens_map.json, added_tokens.json and the added tokens of tokenizer.json, whichever are there. Where
 /// tokenizer_config.json has `added_tokens_decoder` the other three are not read, as in the reference implementation.
 ///
-/// Keys that have no influence here and are ignored: chat_template, clean_up_tokenization_spaces (it edits finished
-/// text, which a stream never is), model_max_length, name_or_path, padding_side, processor_class,
-/// spaces_between_special_tokens, truncation_side and use_default_system_prompt.
+/// Keys that have no influence here and are ignored: chat_template (load_chat_template reads it),
+/// clean_up_tokenization_spaces (it edits finished text, which a stream never is), model_max_length, name_or_path,
+/// padding_side, processor_class, spaces_between_special_tokens, truncation_side and use_default_system_prompt.
 struct TokenizerConfig {
   std::string tokenizer_class{};    ///< empty where the files do not say
   std::vector<AddedToken> added{};  ///< with the ids the files give

@@ -151,6 +151,19 @@ inline std::array<char32_t, 2> lower_case(char32_t c) noexcept {
   return {static_cast<char32_t>(utf8proc_tolower(static_cast<utf8proc_int32_t>(c))), 0};
 }
 
+/// The upper case of a character where that is one character; the character itself where it is none.
+inline char32_t upper_case(char32_t c) noexcept {
+  if (c < 0x80) return c >= 'a' && c <= 'z' ? c - 32 : c;
+  return static_cast<char32_t>(utf8proc_toupper(static_cast<utf8proc_int32_t>(c)));
+}
+
+/// What Python's str.isprintable says of a character: no control, no format, no separator but the space.
+inline bool is_printable(char32_t c) noexcept {
+  if (c < 0x80) return c >= 0x20 && c < 0x7F;
+  const utf8proc_category_t category = detail::unicode_category(c);
+  return category != UTF8PROC_CATEGORY_CN && category < UTF8PROC_CATEGORY_ZS;
+}
+
 /// The combining class in Unicode 9.
 inline int combining_class(char32_t c) noexcept {
   if (c < 0x300) return 0;
