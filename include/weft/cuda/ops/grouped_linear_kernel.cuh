@@ -36,7 +36,8 @@ class WeightTile<T, HalfWeights<T>> {
     const int at = step * grouped_k + thread % 8 * 8;
     const bool there = at < w_.k;
 #pragma unroll
-    for (int row = thread / 8; row < grouped_columns; row += grouped_threads / 8) {
+    for (int i = 0; i < grouped_columns * 8 / grouped_threads; ++i) {
+      const int row = thread / 8 + i * (grouped_threads / 8);
       const T* from = w_.data + static_cast<std::size_t>(min(first_ + row, rows_ - 1)) * w_.stride;
       copy_async_16(to + row * grouped_pitch + thread % 8 * 8, from + (there ? at : 0), there);
     }
