@@ -1,5 +1,6 @@
 #include <weft/cuda/models/device_encoder_pass.cuh>
 
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -80,6 +81,43 @@ TEST_F(EncoderOnDevice, ComputesInBfloat16) {
     expect_rows_near(device_hidden<bfloat16>(host, inputs, 256), testing::cpu_hidden(host, inputs),
                      host.config().hidden, 1e-1);
   }
+}
+
+#ifndef __CUDACC__
+// The emulation counts what is taken.
+TEST_F(EncoderOnDevice, TakesNoMoreMemoryThanIsPlanned) {
+  for (const std::string name : {"bert-masked-word", "mobilebert", "electra-wide"}) {
+    const Encoder host = testing::load_encoder_fixture(name);
+    const auto most_of = [](const auto& work) {
+      const std::size_t before = emulation::used_bytes;
+      emulation::most_used_bytes = before;
+      work();
+      return emulation::most_used_bytes - before;
+    };
+    using Model = cuda::DeviceEncoder<half>;
+    std::optional<Model> model;
+    EXPECT_LE(most_of([&] { model.emplace(host); }), Model::bytes_for(host) + Model::staging_bytes_for(host));
+    using Pass = cuda::DeviceEncoderPass<half>;
+    EXPECT_LE(most_of([&] { Pass(*model, {.rows = 64}); }), Pass::bytes_for(host, 64));
+  }
+}
+#endif
+
+TEST_F(EncoderOnDevice, HeadsRefuseWhatDoesNotFit) {
+  cuda::DeviceEncoderPass<half> pass(cuda::DeviceEncoder<half>(testing::load_encoder_fixture("bert-sequences")));
+  const std::vector<TokenId> tokens{1, 2, 3};
+  const EncoderInput input{.tokens = tokens};
+  pass.forward({&input, 1});
+  const std::size_t classes = pass.model().config().classes;
+  Tensor<float, 2> wide({1, classes + 1}), many({2, classes});
+  EXPECT_THROW(pass.heads().classify_sequences(wide), ShapeError);
+  EXPECT_THROW(pass.heads().classify_sequences(many), ShapeError);
+  EXPECT_THROW(pass.heads().classify_tokens(many), UnsupportedError);
+  Tensor<float, 2> apart({1, classes + 2}), together({1, classes});
+  pass.heads().classify_sequences(apart.narrow(1, 1, classes));
+  pass.heads().classify_sequences(together);
+  for (std::size_t i = 0; i < classes; ++i) EXPECT_EQ(apart(0, i + 1), together(0, i));
+  EXPECT_EQ(apart(0, 0), 0.f);
 }
 
 TEST_F(EncoderOnDevice, PositionsMayBeginLater) {

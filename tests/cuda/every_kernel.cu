@@ -31,7 +31,8 @@ struct EveryKernel {
     cuda::attention_decode(q, cache, cache, keys, q, {.scale = 1.f}, workspace, stream);
   }
   static void multiply(cuda::MatmulPlans& plans, const cuda::QuantizedMatrix& weight, TensorView<T, 2> x,
-                       cudaStream_t stream) {
+                       const cuda::RowGroups& groups, cudaStream_t stream) {
+    cuda::group_rows(groups.order, nullptr, 1, 1, groups, stream);
     cuda::linear(plans, x, x, x.data(), x, stream);
     weight.linear_few(x.data(), x.stride(0), x.extent(0), nullptr, x.data(), x.stride(0), stream);
     weight.dequantize(nullptr, 1, x.data(), stream);

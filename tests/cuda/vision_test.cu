@@ -29,6 +29,15 @@ void expect_near(Pass& found, Pass& expected, std::size_t features, std::size_t 
   testing::expect_rows_near(of_found.elements(), of_expected.elements(), features, 2e-2);
 }
 
+/// What a head says of every image.
+void expect_same_answers(VisionPass& found, VisionPass& expected, std::size_t width,
+                         void (VisionPass::*head)(TensorView<float, 2>), double share = 2e-2) {
+  Tensor<float, 2> of_found({found.images(), width}), of_expected({expected.images(), width});
+  (found.*head)(of_found);
+  (expected.*head)(of_expected);
+  testing::expect_rows_near(of_found.elements(), of_expected.elements(), width, share);
+}
+
 class VisionModels : public testing::DeviceTest, public ::testing::WithParamInterface<std::string> {};
 
 TEST_P(VisionModels, ComputeWhatTheCpuComputes) {
@@ -44,6 +53,8 @@ TEST_P(VisionModels, ComputeWhatTheCpuComputes) {
     on_device.forward(inputs.pixels.view());
     const bool pools = c.pooling != ImagePooling::none && (c.pooling != ImagePooling::dense || model.weights().pooler);
     expect_near(on_device, on_cpu, pools ? model.features() : 0, on_cpu.images());
+    if (pools) expect_same_answers(on_device, on_cpu, c.pooled, &VisionPass::pool);
+    if (c.classifier != ImageClassifier::none) expect_same_answers(on_device, on_cpu, c.classes, &VisionPass::classify);
   }
   if (c.has_text()) {
     ASSERT_FALSE(inputs.texts.empty());
@@ -71,6 +82,60 @@ TEST_F(VisionOnDevice, EveryFamilyHasAFixture) {
     computed.insert(testing::load_vision_fixture(name).model_type());
   for (const std::string& family : testing::vision_families()) EXPECT_TRUE(computed.contains(family)) << family;
 }
+
+TEST_F(VisionOnDevice, ComputesInBfloat16) {
+  for (const std::string name : {"vit-bf16", "siglip-vision"}) {
+    const VisionModel model = testing::load_vision_fixture(name);
+    const testing::ImagesAndTexts inputs = testing::images_and_texts(name);
+    VisionPass on_cpu(model), on_device(model);
+    on_device.set_layers(cuda::DeviceTower<bfloat16>::of_images(model));
+    on_cpu.forward(inputs.pixels.view());
+    on_device.forward(inputs.pixels.view());
+    const TensorView<const float, 2> found = on_device.hidden(), expected = on_cpu.hidden();
+    testing::expect_rows_near({found.data(), found.size()}, {expected.data(), expected.size()}, expected.extent(1),
+                              1e-1);
+    expect_same_answers(on_device, on_cpu, model.config().pooled, &VisionPass::pool, 1e-1);
+  }
+}
+
+// What is left beside the last patch is not seen.
+TEST_F(VisionOnDevice, TakesImagesOfAnySize) {
+  const VisionModel model = testing::load_vision_fixture("vit");
+  const VisionConfig& c = model.config();
+  VisionPass on_cpu(model, {.interpolate_positions = true}), on_device(model, {.interpolate_positions = true});
+  on_device.set_layers(cuda::DeviceTower<half>::of_images(model, {.rows = 64}));
+  const auto pixels = testing::random_tensor<float, 4>(
+      {3, c.channels, 3 * c.patch_height + 1, 2 * c.patch_width + c.patch_width - 1}, 1);
+  const TensorView<const float, 2> expected = on_cpu.forward(pixels.view());
+  const TensorView<const float, 2> found = on_device.forward(pixels.view());
+  testing::expect_rows_near({found.data(), found.size()}, {expected.data(), expected.size()}, c.image.hidden, 2e-2);
+}
+
+TEST_F(VisionOnDevice, LayersAloneMayRunElsewhere) {
+  const VisionModel model = testing::load_vision_fixture("vit");
+  VisionPass pass(model);
+  std::size_t tokens = 0;
+  pass.set_layers([&](std::span<const PackedSequence> sequences, const EncoderLayerParams&, TensorView<float, 2>,
+                      const std::stop_token&) {
+    for (const PackedSequence& sequence : sequences) tokens += sequence.tokens;
+  });
+  const testing::ImagesAndTexts inputs = testing::images_and_texts("vit");
+  EXPECT_EQ(pass.forward(inputs.pixels.view()).extent(0), tokens);
+}
+
+#ifndef __CUDACC__
+// The emulation counts what is taken.
+TEST_F(VisionOnDevice, TakesNoMoreMemoryThanIsPlanned) {
+  using Tower = cuda::DeviceTower<half>;
+  for (const std::string name : {"siglip", "clip", "deit"}) {
+    const VisionModel model = testing::load_vision_fixture(name);
+    const std::size_t before = emulation::used_bytes;
+    emulation::most_used_bytes = before;
+    const TowerLayers images = Tower::of_images(model, {.rows = 100});
+    EXPECT_LE(emulation::most_used_bytes - before, Tower::bytes_for(model, cuda::TowerKind::images, 100));
+  }
+}
+#endif
 
 TEST_F(VisionOnDevice, RefusesWhatDoesNotFit) {
   const VisionModel model = testing::load_vision_fixture("vit");

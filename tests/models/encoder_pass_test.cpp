@@ -267,6 +267,26 @@ TEST(EncoderPass, HeadsNameThemselvesWhereTheirAnswersHaveNoRoom) {
             "find_answers: the elements of a row of y must lie one after the other");
 }
 
+TEST(EncoderPass, HeadsMayRunElsewhere) {
+  EncoderPass pass(load_encoder(encoder_fixture("bert-sequences"), {.threads = 1}));
+  pass.forward(EncoderReference("bert-sequences").inputs());
+  const std::size_t sequences = pass.sequences().size(), classes = pass.model().config().classes;
+  Tensor<float, 2> expected({sequences, classes}), found(expected.extents());
+  pass.classify_sequences(expected);
+  std::vector<EncoderHead> asked;
+  pass.set_heads([&](EncoderHead head, TensorView<const float, 2> x, TensorView<float, 2> y) {
+    asked.push_back(head);
+    EXPECT_EQ(x.extents(), (Dims<2>{sequences, pass.model().config().hidden}));
+    std::fill_n(y.data(), y.size(), 2.5f);
+  });
+  pass.classify_sequences(found);
+  EXPECT_EQ(asked, (std::vector{EncoderHead::pooler, EncoderHead::sequence_classes}));
+  EXPECT_EQ(found(sequences - 1, classes - 1), 2.5f);
+  pass.set_heads({});
+  pass.classify_sequences(found);
+  EXPECT_EQ(max_difference(found.elements(), expected.elements()), 0.f);
+}
+
 TEST(EncoderPass, SaysWhichHeadIsMissing) {
   EncoderPass pass(load_encoder(encoder_fixture("distilbert-base"), {.threads = 1}));
   pass.forward(EncoderReference("distilbert-base").inputs());

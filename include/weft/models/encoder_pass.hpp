@@ -40,6 +40,8 @@ class EncoderPass {
   const Encoder& model() const noexcept { return model_; }
   /// Called with the intermediates of every later pass; an empty tap ends that.
   void set_tap(Tap tap) { tap_ = std::move(tap); }
+  /// What runs heads from now on; none: the CPU.
+  void set_heads(EncoderHeadRunner runner) { heads_ = std::move(runner); }
 
   /// Runs all layers. The last one's output for every token, after the final norm where there is one, (rows, hidden),
   /// the sequences one after the other; valid until the next pass. Throws ShapeError for a sequence that is empty or
@@ -77,16 +79,13 @@ class EncoderPass {
 
   /// What the pooler makes of first tokens. y: (sequences, hidden).
   void pool(TensorView<float, 2> y) {
-    const LinearHead& pooler = model_.weights().pooler;
-    require("pooler", model_.config().plain_pooler || pooler);
+    require("pooler", model_.config().plain_pooler || model_.weights().pooler);
     const TensorView<float, 2> first = first_tokens();
     detail::require_answers("pool", y, first.extent(0), first.extent(1));
-    const cpu::Context ctx = context_for_ops();
     if (model_.config().plain_pooler)
-      return detail::for_each_row("pool", first, y, ctx,
+      return detail::for_each_row("pool", first, y, context_for_ops(),
                                   [](const float* from, std::size_t n, float* to) { std::copy_n(from, n, to); });
-    pooler.forward(first, y, ctx);
-    detail::head_activation(HeadActivation::tanh, y, ctx);
+    run(EncoderHead::pooler, first, y);
   }
   /// Logits of the words at some rows of hidden(), those of masks as a rule. y: (rows, vocab). Throws ShapeError for a
   /// row outside.
@@ -94,64 +93,58 @@ class EncoderPass {
     const MaskedWordHead& head = model_.weights().masked_word;
     require("head for masked words", static_cast<bool>(head));
     detail::require_answers("predict_words", y, rows.size(), head.decoder.extent(0));
-    const EncoderConfig& c = model_.config();
-    detail::reserve_rows(gathered_, rows.size(), c.hidden);
-    detail::reserve_rows(scratch_, rows.size(), head.dense.classes());
+    const std::size_t width = model_.config().hidden;
+    detail::reserve_rows(gathered_, rows.size(), width);
     for (std::size_t i = 0; i < rows.size(); ++i) {
       if (rows[i] >= rows_) raise<ShapeError>("predict_words: row ", rows[i], " of ", rows_);
-      std::copy_n(&x_(rows[i], 0), c.hidden, &gathered_(i, 0));
+      std::copy_n(&x_(rows[i], 0), width, &gathered_(i, 0));
     }
-    head.forward(gathered_.narrow(0, 0, rows.size()), c.masked_activation, c.norm_eps,
-                 scratch_.narrow(0, 0, rows.size()), y, context_for_ops());
+    run(EncoderHead::masked_word, gathered_.narrow(0, 0, rows.size()), y);
   }
   /// Logits of whether the second segment follows the first (0) or not (1). y: (sequences, 2).
   void classify_pairs(TensorView<float, 2> y) {
     const LinearHead& head = model_.weights().next_sentence;
     require("head for pairs of sentences", static_cast<bool>(head));
     detail::require_answers("classify_pairs", y, sequences_.size(), head.classes());
-    head.forward(pooled(), y, context_for_ops());
+    run(EncoderHead::next_sentence, pooled(), y);
   }
   /// Logits of the classes of sequences. y: (sequences, classes).
   void classify_sequences(TensorView<float, 2> y) {
     const DenseHead& head = model_.weights().sequence_classes;
     require("head for classes of sequences", static_cast<bool>(head));
     detail::require_answers("classify_sequences", y, sequences_.size(), head.output.classes());
-    const TensorView<float, 2> x = head.dense ? first_tokens() : pooled();
-    detail::reserve_rows(scratch_, x.extent(0), x.extent(1));
-    head.forward(x, model_.config().pooler_activation, scratch_.narrow(0, 0, x.extent(0)), y, context_for_ops());
+    run(EncoderHead::sequence_classes, head.dense ? first_tokens() : pooled(), y);
   }
   /// Logits of the classes of tokens. y: (rows, classes).
   void classify_tokens(TensorView<float, 2> y) {
     const LinearHead& head = model_.weights().token_classes;
     require("head for classes of tokens", static_cast<bool>(head));
     detail::require_answers("classify_tokens", y, rows_, head.classes());
-    head.forward(hidden(), y, context_for_ops());
+    run(EncoderHead::token_classes, hidden(), y);
   }
   /// Logits of where an answer begins (column 0) and of its last token (column 1). y: (rows, 2).
   void find_answers(TensorView<float, 2> y) {
     const LinearHead& head = model_.weights().answer_ends;
     require("head for answers", static_cast<bool>(head));
     detail::require_answers("find_answers", y, rows_, head.classes());
-    head.forward(hidden(), y, context_for_ops());
+    run(EncoderHead::answer_ends, hidden(), y);
   }
   /// Logits of whether a token was replaced (ELECTRA). y: (rows, 1).
   void find_replaced_words(TensorView<float, 2> y) {
     const DenseHead& head = model_.weights().replaced_word;
     require("head for replaced words", static_cast<bool>(head));
     detail::require_answers("find_replaced_words", y, rows_, head.output.classes());
-    detail::reserve_rows(scratch_, rows_, model_.config().hidden);
-    head.forward(hidden(), model_.config().replaced_activation, scratch_.narrow(0, 0, rows_), y, context_for_ops());
+    run(EncoderHead::replaced_word, hidden(), y);
   }
   /// One vector for each sequence, as the checkpoint says. y: (sequences, Encoder::sentence_width()).
   void embed_sentences(TensorView<float, 2> y) {
     require("rule for sentence embeddings (modules.json)", model_.sentence().has_value());
-    const SentenceLayer& layer = model_.weights().sentence;
-    if (!layer) return embed_sentences(*model_.sentence(), y);
+    if (!model_.weights().sentence) return embed_sentences(*model_.sentence(), y);
     detail::require_answers("embed_sentences", y, sequences_.size(), model_.sentence_width());
     detail::reserve_rows(pooled_, sequences_.size(), model_.config().hidden);
     const TensorView<float, 2> pooled = pooled_.narrow(0, 0, sequences_.size());
     embed_sentences({.pooling = model_.sentence()->pooling}, pooled);
-    layer.forward(pooled, y, context_for_ops());
+    run(EncoderHead::sentence, pooled, y);
     for (std::size_t i = 0; i < y.extent(0) && model_.sentence()->normalize; ++i)
       detail::normalize_length({y.data() + i * y.stride(0), y.extent(1)});
   }
@@ -169,6 +162,19 @@ class EncoderPass {
             .executor = &model_.executor(),
             .workspace = &workspace_,
             .compute = model_.compute()};
+  }
+
+  /// y = what a head makes of x (rows, hidden).
+  void run(EncoderHead head, TensorView<const float, 2> x, TensorView<float, 2> y) {
+    if (heads_) return heads_(head, x, y);
+    const EncoderWeights& w = model_.weights();
+    const std::size_t rows = x.extent(0);
+    Tensor<float, 2> more;
+    if (head == EncoderHead::masked_word && w.masked_word.rest) more = Tensor<float, 2>::uninitialised(y.extents());
+    if (const std::size_t width = dense_width(head, w)) detail::reserve_rows(scratch_, rows, width);
+    run_head<cpu::Backend>(head, w, w.masked_word.decoder, model_.config(), x,
+                           {.dense = scratch_.narrow(0, 0, scratch_.empty() ? 0 : rows), .more = more}, y,
+                           context_for_ops());
   }
 
   void require(std::string_view what, bool there) const {
@@ -336,6 +342,7 @@ class EncoderPass {
   std::vector<TokenId> tokens_, types_, positions_;  // (rows)
   std::vector<PackedSequence> sequences_;
   Tap tap_;
+  EncoderHeadRunner heads_;
   cpu::Workspace workspace_;
   // Scratch, at least (rows, width) each.
   Tensor<float, 2> x_, normed_, q_, k_, v_, attention_out_, gate_, up_, embedded_, looked_up_;

@@ -32,7 +32,7 @@ class TextPass {
   const VisionModel& model() const noexcept { return model_; }
   /// Called with the intermediates of every later pass; an empty tap ends that.
   void set_tap(Tap tap) { tap_ = std::move(tap); }
-  /// What runs the layers in every later pass; none: the CPU.
+  /// What runs the layers in every later pass, or, if it is a TowerDevice, all of it and the head; none: the CPU.
   void set_layers(TowerLayers layers) { tower_.set_layers(std::move(layers)); }
 
   /// Runs all layers. The tokens of every text after the final norm, (rows, hidden), the texts one after the other;
@@ -74,7 +74,11 @@ class TextPass {
     detail::reserve_rows(gathered_, texts(), model_.config().text.hidden);
     const TensorView<float, 2> pooled = gathered_.narrow(0, 0, texts());
     pool(pooled);
-    projection.forward(pooled, y, context_for_ops());
+    if (TowerDevice* device = tower_.device()) {
+      device->run_head(TowerHead::projection, pooled, y);
+    } else {
+      projection.forward(pooled, y, context_for_ops());
+    }
     detail::tap_out(&tap_, y, model_.config().text.modules.pooled);
   }
 
@@ -120,6 +124,8 @@ class TextPass {
       for (std::size_t t = 0; t < text.size(); ++t) positions.push_back(static_cast<TokenId>(t));
     }
     const TensorView<float, 2> x = tower_.place(c.text, ids.size());
+    if (TowerDevice* device = tower_.device())
+      return device->run_texts(ids, sequences_, Tower::params(c.text, c.causal), x, stop);
     embedding(ids, w.words, x, ctx);
     detail::reserve_rows(positions_, ids.size(), c.text.hidden);
     const TensorView<float, 2> added = positions_.narrow(0, 0, ids.size());

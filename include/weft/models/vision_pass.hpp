@@ -49,7 +49,7 @@ class VisionPass {
   const VisionModel& model() const noexcept { return model_; }
   /// Called with the intermediates of every later pass; an empty tap ends that.
   void set_tap(Tap tap) { tap_ = std::move(tap); }
-  /// What runs the layers in every later pass; none: the CPU.
+  /// What runs the layers in every later pass, or, if it is a TowerDevice, all of it and the heads; none: the CPU.
   void set_layers(TowerLayers layers) { tower_.set_layers(std::move(layers)); }
 
   /// Runs all layers on what the image processor made. pixels: (images, channels, height, width) as the config says, or
@@ -90,7 +90,13 @@ class VisionPass {
     detail::require_answers("pool", y, images_, c.pooled);
     const cpu::Context ctx = context_for_ops();
     require("pooler", c.pooling == ImagePooling::dense ? bool(w.pooler) : c.pooling != ImagePooling::none);
-    if (c.pooling == ImagePooling::attention) {
+    if (TowerDevice* device = tower_.device()) {
+      if (c.pooling == ImagePooling::attention) {
+        device->pool_by_attention(sequences_, hidden(), y);
+      } else {
+        device->run_head(TowerHead::pooler, gather(0), y);
+      }
+    } else if (c.pooling == ImagePooling::attention) {
       pool_by_attention(y, ctx);
     } else if (c.pooling == ImagePooling::norm) {
       norm(gather(0), w.image.norm, y, {.eps = c.image.norm_eps, .kind = NormKind::layer}, ctx);
@@ -110,7 +116,7 @@ class VisionPass {
     detail::reserve_rows(pooled_, images_, model_.config().pooled);
     const TensorView<float, 2> pooled = pooled_.narrow(0, 0, images_);
     pool(pooled);
-    projection.forward(pooled, y, context_for_ops());
+    run(TowerHead::projection, projection, pooled, y);
     detail::tap_out(&tap_, y, "visual_projection");
   }
 
@@ -120,11 +126,10 @@ class VisionPass {
     const ImageClassifier kind = model_.config().classifier;
     require("classifier", kind != ImageClassifier::none);
     detail::require_answers("classify", y, images_, w.classifier.classes());
-    const cpu::Context ctx = context_for_ops();
-    w.classifier.forward(kind == ImageClassifier::mean ? mean_of_patches() : gather(0), y, ctx);
+    run(TowerHead::classifier, w.classifier, kind == ImageClassifier::mean ? mean_of_patches() : gather(0), y);
     if (kind != ImageClassifier::with_teacher) return;
     auto other = Tensor<float, 2>::uninitialised(y.extents());
-    w.distillation_classifier.forward(gather(1), other, ctx);
+    run(TowerHead::distillation_classifier, w.distillation_classifier, gather(1), other);
     for (std::size_t i = 0; i < y.extent(0); ++i)
       for (std::size_t j = 0; j < y.extent(1); ++j) y(i, j) = (y(i, j) + other(i, j)) / 2.f;
   }
@@ -139,6 +144,11 @@ class VisionPass {
 
   void require(std::string_view what, bool there) const {
     if (!there) raise<UnsupportedError>(model_.source(), ": the checkpoint has no ", what);
+  }
+
+  void run(TowerHead head, const LinearHead& weights, TensorView<const float, 2> x, TensorView<float, 2> y) {
+    if (TowerDevice* device = tower_.device()) return device->run_head(head, x, y);
+    weights.forward(x, y, context_for_ops());
   }
 
   void check(const Dims<4>& pixels) const {
@@ -179,6 +189,8 @@ class VisionPass {
     sequences_.clear();
     for (std::size_t i = 0; i < pixels.extent(0); ++i) sequences_.push_back({.begin = i * tokens, .tokens = tokens});
     const TensorView<float, 2> x = tower_.place(c.image, pixels.extent(0) * tokens);
+    if (TowerDevice* device = tower_.device())
+      return device->run_images(pixels, positions, Tower::params(c.image, false), x, stop);
     const NormParams params{.eps = c.image.norm_eps, .kind = NormKind::layer};
     for (std::size_t i = 0; i < pixels.extent(0); ++i)
       embed(pixels[i], positions, x.narrow(0, sequences_[i].begin, tokens), ctx);

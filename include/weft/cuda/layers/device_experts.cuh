@@ -9,10 +9,11 @@
 
 #include <weft/cuda/core/device_buffer.cuh>
 #include <weft/cuda/layers/device_matrix.cuh>
+#include <weft/cuda/ops/grouped_linear_kernel.cuh>
 
 namespace weft::inline v0::cuda {
 
-/// Where the same matrix of every expert of a layer lies, for kernels that take those that a token chose.
+/// Where the same matrix of every expert of a layer lies, for kernels that take those that tokens chose.
 template <HalfStorage T>
 class DeviceExpertMatrix {
  public:
@@ -49,9 +50,10 @@ class DeviceExpertMatrix {
   std::size_t rows() const noexcept { return rows_; }
   std::size_t k() const noexcept { return k_; }
   DType format() const noexcept { return format_; }
+  /// The weights of every expert as kernels read them, (experts), in device memory.
   template <class W>
-  detail::ChosenWeights<W> chosen(const std::int32_t* experts) const noexcept {
-    return {weights_.as<const W>(), experts};
+  const W* weights() const noexcept {
+    return weights_.as<const W>();
   }
 
  private:
@@ -72,9 +74,26 @@ void multiply_chosen(TensorView<const T, 2> x, const std::array<const DeviceExpe
     parts.x_step = x.extent(0) == 1 ? 0 : x.stride(0);
     parts.y_step = matrices[0]->rows();
     for (std::size_t i = 0; i < N; ++i)
-      parts.at[i] = {matrices[i]->template chosen<W>(experts), nullptr, y[i], 0,
-                     static_cast<int>(matrices[i]->rows()),    0};
+      parts.at[i] = {{matrices[i]->template weights<W>(), experts}, nullptr, y[i], 0,
+                     static_cast<int>(matrices[i]->rows()),         0};
     detail::launch_linear(x.data(), x.stride(0), 1, parts, matrices[0]->k(), slots, stream);
+  });
+}
+
+/// The same for slots that are grouped by expert, any number of them with one: row s of y = W row s / share of x, W the
+/// matrix of the expert whose group s is in. groups: of group_rows() for so many slots and experts; rows of slots in no
+/// group stay what they are. An expert's matrix is read once for 64 or 128 of its slots.
+template <HalfStorage T, std::size_t N>
+void multiply_grouped(TensorView<const T, 2> x, const std::array<const DeviceExpertMatrix<T>*, N>& matrices,
+                      const RowGroups& groups, std::size_t slots, std::size_t experts, const std::array<T*, N>& y,
+                      cudaStream_t stream) {
+  if (x.extent(0) == 0) return;
+  const DeviceExpertMatrix<T>& first = *matrices[0];
+  detail::with_linear_weights<T>(first.format(), [&]<class W>(std::type_identity<W>) {
+    detail::GroupedParts<T, W, N> parts{};
+    for (std::size_t i = 0; i < N; ++i) parts.at[i] = {matrices[i]->template weights<W>(), y[i]};
+    detail::launch_grouped_linear(x.data(), x.stride(0), slots / x.extent(0), groups, slots, experts, parts,
+                                  first.rows(), first.k(), stream);
   });
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <vector>
@@ -72,15 +73,23 @@ __global__ void __launch_bounds__(warp_threads)
   }
 }
 
-/// sums (n) = the sum of weights[s] times row s of x (slots, n), in the order of the slots.
-template <Storage T>
-__global__ void __launch_bounds__(row_threads)
-    add_experts_kernel(const T* x, const float* weights, int slots, float* sums, std::size_t n) {
+template <Storage T, int W>
+__global__ void __launch_bounds__(row_threads) add_experts_kernel(const T* x, const float* weights, std::size_t slots,
+                                                                  float* sums, std::size_t tokens, std::size_t n) {
+  const std::size_t packs = n / W;
   const std::size_t step = std::size_t{gridDim.x} * blockDim.x;
-  for (std::size_t i = std::size_t{blockIdx.x} * blockDim.x + threadIdx.x; i < n; i += step) {
-    float sum = 0.f;
-    for (int s = 0; s < slots; ++s) sum += weights[s] * to_float(x[static_cast<std::size_t>(s) * n + i]);
-    sums[i] = sum;
+  for (std::size_t k = std::size_t{blockIdx.x} * blockDim.x + threadIdx.x; k < tokens * packs; k += step) {
+    const std::size_t token = k / packs;
+    const std::size_t i = k % packs * W;
+    Pack<W> sum{};
+    for (std::size_t slot = token * slots; slot < (token + 1) * slots; ++slot) {
+      if (weights[slot] == 0.f) continue;
+      Pack<W> row;
+      row.load(x + slot * n + i);
+#pragma unroll
+      for (int j = 0; j < W; ++j) sum.at[j] += weights[slot] * row.at[j];
+    }
+    sum.store(sums + token * n + i);
   }
 }
 
@@ -98,13 +107,16 @@ void choose_experts(const T* logits, float* weights, std::size_t tokens, std::si
                  static_cast<int>(std::min(params.experts_per_token, experts)), params.normalised, list);
 }
 
-/// sums (n) = the sum of weights[s] times row s of x (slots, n), in the order of the slots. Device memory, contiguous.
-/// Throws CudaError.
+/// sums (tokens, n): of every token the sum of weights[s] times row s of x (tokens * slots, n) over its slots, in their
+/// order; rows of weight 0 are not read. Device memory, contiguous. Throws CudaError.
 template <Storage T>
-void add_experts(const T* x, const float* weights, std::size_t slots, float* sums, std::size_t n,
+void add_experts(const T* x, const float* weights, std::size_t slots, float* sums, std::size_t tokens, std::size_t n,
                  cudaStream_t stream = {}) {
-  detail::launch("add_experts", detail::flat_launch(n, stream), detail::add_experts_kernel<T>, x, weights,
-                 static_cast<int>(slots), sums, n);
+  constexpr auto width = static_cast<std::size_t>(detail::vector_width<T>);
+  detail::with_row_width<T>(n % width == 0 && detail::is_aligned(x) && detail::is_aligned(sums), [&](auto w) {
+    detail::launch("add_experts", detail::flat_launch(tokens * (n / w()), stream),
+                   detail::add_experts_kernel<T, decltype(w)::value>, x, weights, slots, sums, tokens, n);
+  });
 }
 
 /// MoeWeights.
@@ -113,54 +125,70 @@ struct DeviceMoeWeights : MoeWeightsOn<Backend<T>> {
   DeviceExpertMatrix<T> gates, ups, downs;  // all or none: the experts' matrices, which have no biases then
 };
 
-/// Scratch of a mixture of experts for `tokens` tokens.
+/// Scratch of a mixture of experts for `tokens` tokens; slots: tokens * MoeParams::experts_per_token.
 template <HalfStorage T>
 struct DeviceMoeBuffers {
   TensorView<float, 2> router;       // (tokens, experts)
   TensorView<float, 2> chosen;       // (tokens, experts)
   TensorView<float, 2> shared_gate;  // (tokens, 1)
   TensorView<float, 2> sum;          // (tokens, hidden)
-  TensorView<T, 2> out;  // (tokens, hidden), of one token with room for all experts that it chose; at last the result
-  ExpertList listed;     ///< of one token
+  TensorView<T, 2> out;              // (slots, hidden), at last the result
+  ExpertList listed;                 ///< (slots)
+  std::int32_t* groups = nullptr;    ///< RowGroups::elements_for() the slots and experts
 };
 
 namespace detail {
 
-/// sum (1, hidden) = what the experts that one token, x, chose add up to.
+/// sum (tokens, hidden) = what the experts that each token of x chose add up to. gates, ups: room for (slots,
+/// intermediate).
 template <HalfStorage T>
 void add_listed_experts(const DeviceMoeWeights<T>& w, Activation kind, const MoeParams& params, TensorView<T, 2> x,
                         const DeviceMoeBuffers<T>& buffers, TensorView<T, 2> gates, TensorView<T, 2> ups,
                         cudaStream_t stream) {
-  const std::size_t slots = std::min(params.experts_per_token, w.experts.size());
-  const TensorView<T, 2> gate(gates.data(), {slots, w.ups.rows()});
-  const TensorView<T, 2> up(ups.data(), {slots, w.ups.rows()});
+  const std::size_t tokens = x.extent(0);
+  const std::size_t experts = w.experts.size();
+  const std::size_t of_token = std::min(params.experts_per_token, experts);
+  const std::size_t slots = tokens * of_token;
+  const TensorView<T, 2> gate = weft::detail::scratch_rows(gates, slots, w.ups.rows());
+  const TensorView<T, 2> up = weft::detail::scratch_rows(ups, slots, w.ups.rows());
   const ExpertList& list = buffers.listed;
-  multiply_chosen<T, 2>(x, {&w.gates, &w.ups}, list.experts, slots, {gate.data(), up.data()}, stream);
+  const RowGroups groups(buffers.groups, slots, experts);
+  if (tokens > 1) group_rows(list.experts, list.weights, slots, experts, groups, stream);
+  const auto multiply = [&]<std::size_t N>(TensorView<T, 2> from,
+                                           const std::array<const DeviceExpertMatrix<T>*, N>& matrices,
+                                           const std::array<T*, N>& y) {
+    if (tokens > 1) return multiply_grouped<T, N>(from, matrices, groups, slots, experts, y, stream);
+    multiply_chosen<T, N>(from, matrices, list.experts, slots, y, stream);
+  };
+  multiply(x, std::array{&w.gates, &w.ups}, std::array{gate.data(), up.data()});
   gated_activation(kind, gate.data(), up.data(), up.data(), up.size(), stream);
-  multiply_chosen<T, 1>(up, {&w.downs}, list.experts, slots, {buffers.out.data()}, stream);
-  add_experts(buffers.out.data(), list.weights, slots, buffers.sum.data(), buffers.sum.size(), stream);
+  multiply(up, std::array{&w.downs}, std::array{buffers.out.data()});
+  add_experts(buffers.out.data(), list.weights, of_token, buffers.sum.data(), tokens, buffers.sum.extent(1), stream);
 }
 
 }  // namespace detail
 
-/// What weft::moe computes. Of several tokens every expert computes all, of which those that did not choose it count
-/// for nothing: what is launched does not depend on their choice. gate, up: also for the experts that one token chose.
+/// What weft::moe computes, by the experts alone that a token chose, where their matrices are of one shape and format,
+/// read in pieces of 16 bytes, and without biases; otherwise every expert computes all tokens, of which those that did
+/// not choose it count for nothing. The host learns nothing of what was chosen, so that a Graph can hold it. gate, up:
+/// also room for (slots, intermediate) of the experts.
 template <HalfStorage T>
 TensorView<T, 2> moe(const DeviceMoeWeights<T>& w, Activation kind, const MoeParams& params, TensorView<T, 2> x,
                      const DeviceMoeBuffers<T>& buffers, TensorView<T, 2> gate, TensorView<T, 2> up,
                      const DeviceLayerContext& ctx, AddsToNothing) {
   const std::size_t tokens = x.extent(0);
   const TensorView<float, 2> sum = buffers.sum;
+  const TensorView<T, 2> out = buffers.out.narrow(0, 0, tokens);
   linear(x, w.router, buffers.router, ctx);
-  const bool listed = tokens == 1 && w.gates;
+  const bool listed = static_cast<bool>(w.gates);
   choose_experts(buffers.router.data(), buffers.chosen.data(), tokens, w.experts.size(), params, ctx.stream,
                  listed ? buffers.listed : ExpertList{});
   const auto add_expert = [&](const MlpWeightsOn<Backend<T>>& expert, TensorView<float, 2> weight) {
     const auto scratch = [&](TensorView<T, 2> rows) {
       return weft::detail::scratch_rows(rows, tokens, expert.up.rows());
     };
-    mlp(expert, kind, x, scratch(gate), scratch(up), buffers.out, ctx);
-    detail::transform("experts", detail::AddWeighted{}, sum, ctx.stream, sum, buffers.out, weight);
+    mlp(expert, kind, x, scratch(gate), scratch(up), out, ctx);
+    detail::transform("experts", detail::AddWeighted{}, sum, ctx.stream, sum, out, weight);
   };
   if (listed) {
     detail::add_listed_experts(w, kind, params, x, buffers, gate, up, ctx.stream);
@@ -178,8 +206,8 @@ TensorView<T, 2> moe(const DeviceMoeWeights<T>& w, Activation kind, const MoePar
     }
     add_expert(w.shared, factor);
   }
-  copy(sum, buffers.out, ctx.stream);
-  return buffers.out;
+  copy(sum, out, ctx.stream);
+  return out;
 }
 
 }  // namespace weft::inline v0::cuda

@@ -17,7 +17,7 @@ namespace weft::inline v0::cuda {
 struct DeviceSequences {
   const SequenceRange* ranges;  ///< (count), of device memory; the keys of a sequence are its tokens
   std::size_t count;
-  std::size_t longest;  ///< tokens that none has more of
+  std::size_t longest;  ///< tokens that attend of a sequence, that none has more of
   std::size_t tokens;   ///< of all of them
 };
 
@@ -32,6 +32,12 @@ void attend_in_sequences(const DeviceSequences& sequences, std::size_t head_dim,
   attention(heads(q), heads(k), heads(v), heads(out), sequences.ranges, sequences.count, sequences.longest, params,
             stream);
 }
+
+/// Which tokens attend to those of their sequence.
+enum class Queries : unsigned char {
+  tokens,  ///< those of the sequence
+  one,     ///< one for each sequence, in rows of their own, one after the other
+};
 
 /// Divides sequences among passes of at most `rows` tokens.
 class SequenceBatches {
@@ -51,12 +57,12 @@ class SequenceBatches {
   /// after the other. lengths: of every sequence, in tokens. Throws ShapeError for a sequence that no pass has room
   /// for, CudaError.
   template <class F>
-  void for_each(std::span<const std::size_t> lengths, F&& f) {
+  void for_each(std::span<const std::size_t> lengths, F&& f, Queries queries = Queries::tokens) {
     for (std::size_t i = 0; i < lengths.size(); ++i)
       if (lengths[i] > rows_)
         raise<ShapeError>("forward: sequence ", i, " has ", lengths[i], " tokens, a pass has ", rows_, " rows");
     for (std::size_t first = 0; first < lengths.size();) {
-      const DeviceSequences sequences = place(lengths.subspan(first));
+      const DeviceSequences sequences = place(lengths.subspan(first), queries);
       f(first, sequences);
       first += sequences.count;
     }
@@ -65,15 +71,20 @@ class SequenceBatches {
  private:
   static constexpr std::size_t most_sequences = 65535;  // blocks in a direction of a grid
 
-  DeviceSequences place(std::span<const std::size_t> lengths) {
+  DeviceSequences place(std::span<const std::size_t> lengths, Queries queries) {
     DeviceSequences placed{.ranges = ranges_.as<SequenceRange>(), .count = 0, .longest = 0, .tokens = 0};
     std::vector<SequenceRange> ranges;
     for (const std::size_t length : lengths.first(std::min(lengths.size(), most_sequences))) {
       if (length > rows_ - placed.tokens) break;
       const auto first = static_cast<std::int32_t>(placed.tokens);
       const auto tokens = static_cast<std::int32_t>(length);
-      ranges.push_back({.first_token = first, .tokens = tokens, .first_key = first, .keys = tokens, .offset = 0});
-      placed.longest = std::max(placed.longest, length);
+      if (queries == Queries::one) {
+        const auto own = static_cast<std::int32_t>(ranges.size());
+        ranges.push_back({.first_token = own, .tokens = 1, .first_key = first, .keys = tokens, .offset = 0});
+      } else {
+        ranges.push_back({.first_token = first, .tokens = tokens, .first_key = first, .keys = tokens, .offset = 0});
+      }
+      placed.longest = queries == Queries::one ? 1 : std::max(placed.longest, length);
       placed.tokens += length;
     }
     placed.count = ranges.size();

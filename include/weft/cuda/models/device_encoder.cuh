@@ -5,13 +5,13 @@
 #include <utility>
 #include <vector>
 
-#include <weft/cuda/layers/upload.cuh>
+#include <weft/cuda/models/device_heads.cuh>
 #include <weft/cuda/models/device_weights.cuh>
 #include <weft/models/encoder.hpp>
 
 namespace weft::inline v0::cuda {
 
-/// EncoderWeights but for those of heads.
+/// EncoderWeights.
 template <HalfStorage T>
 struct DeviceEncoderWeights {
   std::shared_ptr<const DeviceMatrix<T>> embedding;
@@ -23,6 +23,7 @@ struct DeviceEncoderWeights {
   DeviceTensor<float, 1> relative_bias;                   // AttentionParams::relative_bias
   std::vector<EncoderLayerWeightsOn<Backend<T>>> layers;  // those of groups one group after the other
   std::vector<BottleneckLayerWeightsOn<Backend<T>>> bottleneck_layers;
+  DeviceEncoderHeads<T> heads;
 };
 
 namespace detail {
@@ -49,13 +50,14 @@ DeviceEncoderWeights<T> uploaded(const Encoder& model, std::shared_ptr<const Dev
     for (const EncoderLayerWeights& layer : group.layers) d.layers.push_back(upload.encoder_layer(layer, c.hidden));
   for (const BottleneckLayerWeights& layer : w.bottleneck_layers)
     d.bottleneck_layers.push_back(upload.bottleneck_layer(layer));
+  d.heads = uploaded_heads(upload, w);
   cuda::check(cudaStreamSynchronize(stream), "cudaStreamSynchronize");
   return d;
 }
 
 }  // namespace detail
 
-/// An encoder whose weights, but for those of heads, lie in device memory, as elements of T or in blocks
+/// An encoder whose weights lie in device memory, as elements of T or in blocks
 /// (DeviceMatrix): immutable, shared by any number of DeviceEncoderPasses on that device, cheap to copy. The model it
 /// was made of stays where it was loaded.
 ///
@@ -77,13 +79,13 @@ class DeviceEncoder {
   /// The device memory that the weights of a model take.
   static std::size_t bytes_for(const Encoder& model) {
     detail::DeviceMemory<T> memory;
-    for_each_hidden_weight(model.weights(), memory);
+    for_each_weight(model.weights(), memory);
     return memory.bytes;
   }
   /// The device memory that is taken besides while they are copied.
   static std::size_t staging_bytes_for(const Encoder& model) {
     detail::DeviceMemory<T> memory;
-    for_each_hidden_weight(model.weights(), memory);
+    for_each_weight(model.weights(), memory);
     return memory.staging_bytes;
   }
 

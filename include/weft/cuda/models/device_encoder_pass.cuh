@@ -43,7 +43,8 @@ class DeviceEncoderPass {
         model_(std::move(model)),
         heads_(model_.host()),
         products_{MatmulPlans(stream_), {}},
-        inputs_(rows() * bytes_of_inputs, stream_) {
+        inputs_(rows() * bytes_of_inputs, stream_),
+        host_rows_(rows(), config().hidden, detail::HeadWidths(this->model().weights()).answer, stream_) {
     const EncoderConfig& c = config();
     const auto make = [&](std::size_t width) { return DeviceTensor<T, 2>({width == 0 ? 0 : rows(), width}, stream_); };
     x_ = make(c.hidden);
@@ -56,6 +57,10 @@ class DeviceEncoderPass {
     up_ = make(c.intermediate);
     for (DeviceTensor<T, 2>* tensor : {&narrow_, &query_key_, &part_}) *tensor = make(c.bottleneck);
     hidden_ = DeviceTensor<float, 2>({rows(), c.hidden}, stream_);
+    dense_ = make(detail::HeadWidths(this->model().weights()).dense);
+    more_ = DeviceTensor<T, 1>({words_beside(this->model(), rows())}, stream_);
+    heads_.set_heads(
+        [this](EncoderHead head, TensorView<const float, 2> x, TensorView<float, 2> y) { run(head, x, y); });
     products_.elements = DeviceBuffer(memory_of(model_.host()).block_elements * sizeof(T), stream_);
     stream_.synchronize();
   }
@@ -69,8 +74,10 @@ class DeviceEncoderPass {
     const std::size_t width = 2 * c.hidden + (c.has_projection() ? c.embedding : 0) + c.added_width() +
                               (c.trigrams ? 3 * c.embedding : 0) + 4 * c.query() + (c.gated ? 2 : 1) * c.intermediate +
                               3 * c.bottleneck;
-    const std::size_t bytes_of_row = width * sizeof(T) + c.hidden * sizeof(float) + bytes_of_inputs;
-    return weft::detail::checked_product(rows, bytes_of_row) + memory_of(model).block_elements * sizeof(T) +
+    const detail::HeadWidths heads(model.weights());
+    const std::size_t bytes_of_row = (width + heads.dense) * sizeof(T) + c.hidden * sizeof(float) + bytes_of_inputs;
+    return weft::detail::checked_product(rows, bytes_of_row) + HostRows<T>::bytes_for(rows, c.hidden, heads.answer) +
+           words_beside(model, rows) * sizeof(T) + memory_of(model).block_elements * sizeof(T) +
            SequenceBatches::bytes_for(rows) + (std::size_t{32} << 20);
   }
 
@@ -100,7 +107,8 @@ class DeviceEncoderPass {
     }
     return heads_.hidden();
   }
-  /// What the last forward() says: its heads, which the CPU computes.
+  /// What the last forward() says: its heads, which the device computes from what forward() returned. What a head takes
+  /// of hidden states, as their means, the CPU picks.
   EncoderPass& heads() noexcept { return heads_; }
 
   /// The same without a copy: calls after(x) with the output (rows, hidden) in device memory, valid until it returns,
@@ -130,8 +138,28 @@ class DeviceEncoderPass {
   }
   static detail::DeviceMemory<T> memory_of(const Encoder& model) {
     detail::DeviceMemory<T> memory;
-    for_each_hidden_weight(model.weights(), memory);
+    for_each_weight(model.weights(), memory);
     return memory;
+  }
+  /// Elements for what HeadBuffersOn::more is.
+  static std::size_t words_beside(const Encoder& model, std::size_t rows) {
+    const MaskedWordHead& head = model.weights().masked_word;
+    return head.rest ? HostRows<T>::room(rows, head.decoder.extent(0)) : 0;
+  }
+
+  /// EncoderHeadRunner.
+  void run(EncoderHead head, TensorView<const float, 2> x, TensorView<float, 2> y) {
+    const DeviceEncoderWeights<T>& w = model_.weights();
+    const EncoderWeights& host = model().weights();
+    weft::detail::require_extent("heads", "the width of y", y.extent(1), detail::answer_width(head, host));
+    const std::size_t dense = dense_width(head, host);
+    const DeviceLayerContext ctx{products_, stream_};
+    host_rows_.apply(x, y, [&](Rows from, Rows to) {
+      const HeadBuffersOn<Backend<T>> buffers{
+          .dense = {dense_.data(), {from.extent(0), dense}},
+          .more = {more_.data(), {from.extent(0), more_.size() == 0 ? 0 : to.extent(1)}}};
+      run_head<Backend<T>>(head, w.heads, *w.embedding, config(), from, buffers, to, ctx);
+    });
   }
 
   const std::int32_t* ids() const noexcept { return inputs_.as<std::int32_t>(); }
@@ -227,6 +255,9 @@ class DeviceEncoderPass {
   DeviceTensor<T, 2> x_, normed_, embedded_, looked_up_, trigrams_, q_, k_, v_, attention_out_, gate_, up_;
   DeviceTensor<T, 2> narrow_, query_key_, part_;  // of layers with a bottleneck
   DeviceTensor<float, 2> hidden_;
+  HostRows<T> host_rows_;
+  DeviceTensor<T, 2> dense_;  // of heads
+  DeviceTensor<T, 1> more_;
 };
 
 }  // namespace weft::inline v0::cuda

@@ -45,17 +45,17 @@ class DevicePass {
     k_ = make(c.key_value());
     v_ = make(c.key_value());
     attention_out_ = make(c.query());
-    for (DeviceTensor<T, 2>* tensor : {&gate_, &up_})
-      *tensor = DeviceTensor<T, 2>({expert_rows(c, rows), c.widest_intermediate()}, stream);
+    for (DeviceTensor<T, 1>* tensor : {&gate_, &up_}) *tensor = DeviceTensor<T, 1>({between(c, rows)}, stream);
     if (c.experts) {
       const auto floats = [&](std::size_t width) { return DeviceTensor<float, 2>({rows, width}, stream); };
       router_ = floats(c.experts);
       chosen_ = floats(c.experts);
       shared_gate_ = floats(1);
       sum_ = floats(c.hidden);
-      expert_out_ = DeviceTensor<T, 2>({expert_rows(c, rows), c.hidden}, stream);
-      listed_ = DeviceTensor<std::int32_t, 1>({c.moe.experts_per_token}, stream);
-      listed_weights_ = DeviceTensor<float, 1>({c.moe.experts_per_token}, stream);
+      expert_out_ = DeviceTensor<T, 2>({slots(c, rows), c.hidden}, stream);
+      listed_ = DeviceTensor<std::int32_t, 1>({slots(c, rows)}, stream);
+      listed_weights_ = DeviceTensor<float, 1>({slots(c, rows)}, stream);
+      groups_ = DeviceTensor<std::int32_t, 1>({RowGroups::elements_for(slots(c, rows), c.experts)}, stream);
     }
     decode_workspace_ =
         DeviceBuffer(attention_decode_workspace_bytes(1, c.heads, c.kv_heads, c.head_dim, context), stream);
@@ -68,10 +68,11 @@ class DevicePass {
     const DecoderConfig& c = model.config();
     std::size_t width = 3 * c.hidden + c.embedding + 2 * (c.query() + c.key_value());
     if (c.experts) width += 2 * (2 * c.experts + 1 + c.hidden);
-    const std::size_t of_experts = 2 * c.widest_intermediate() + (c.experts ? c.hidden + 4 : 0);
+    const std::size_t of_slot = c.experts ? c.hidden * sizeof(T) + 2 * sizeof(std::int32_t) + sizeof(float) : 0;
     const std::size_t tables = (c.rope.theta != 0.f ? 1 : 0) + (c.window_rope ? 1 : 0);
     return weft::detail::checked_product(rows, width * sizeof(T)) +
-           weft::detail::checked_product(expert_rows(c, rows), of_experts * sizeof(T)) +
+           weft::detail::checked_product(2 * sizeof(T), between(c, rows)) +
+           weft::detail::checked_product(slots(c, rows), of_slot) + 2 * (c.experts + 1) * sizeof(std::int32_t) +
            largest_blocks(model) * sizeof(T) +
            weft::detail::checked_product(context, tables * c.head_dim * sizeof(float)) +
            attention_decode_workspace_bytes(1, c.heads, c.kv_heads, c.head_dim, context) + (std::size_t{32} << 20);
@@ -122,9 +123,14 @@ class DevicePass {
  private:
   const DecoderConfig& config() const noexcept { return model_.config(); }
 
-  /// Rows of what is between x and y of a feed-forward layer: of tokens, or of the experts that one token chose.
-  static std::size_t expert_rows(const DecoderConfig& c, std::size_t rows) noexcept {
-    return c.experts ? std::max(rows, c.moe.experts_per_token) : rows;
+  /// Experts that tokens chose, all together.
+  static std::size_t slots(const DecoderConfig& c, std::size_t rows) {
+    return c.experts ? weft::detail::checked_product(rows, c.moe.experts_per_token) : 0;
+  }
+  /// Elements between x and y of a feed-forward layer: of tokens, or of the experts that they chose.
+  static std::size_t between(const DecoderConfig& c, std::size_t rows) {
+    return std::max(weft::detail::checked_product(rows, c.widest_intermediate()),
+                    weft::detail::checked_product(slots(c, rows), c.expert_intermediate));
   }
 
   static std::size_t largest_blocks(const CausalLM& model) {
@@ -143,16 +149,17 @@ class DevicePass {
                                                             .k = part(k_, count),
                                                             .v = part(v_, count),
                                                             .out = part(attention_out_, count)},
-                                              .gate = gate_,
-                                              .up = up_,
+                                              .gate = gate_.view().unsqueeze(0),
+                                              .up = up_.view().unsqueeze(0),
                                               .other = part(other_, count)};
     if (config().experts)
       buffers.moe = {.router = part(router_, count),
                      .chosen = part(chosen_, count),
                      .shared_gate = part(shared_gate_, count),
                      .sum = part(sum_, count),
-                     .out = part(expert_out_, count),
-                     .listed = {listed_.data(), listed_weights_.data()}};
+                     .out = expert_out_,
+                     .listed = {listed_.data(), listed_weights_.data()},
+                     .groups = groups_.data()};
     return buffers;
   }
 
@@ -185,12 +192,12 @@ class DevicePass {
   DeviceTensor<T, 2> x_, normed_, other_;                 // (rows, hidden)
   DeviceTensor<T, 2> embedded_;                           // (rows, embedding)
   DeviceTensor<T, 2> q_, k_, v_, attention_out_;          // (rows, query or key_value)
-  DeviceTensor<T, 2> gate_, up_;                          // (expert_rows(), the widest intermediate)
+  DeviceTensor<T, 1> gate_, up_;                          // (between())
   DeviceTensor<float, 2> router_, chosen_, shared_gate_;  // (rows, experts), (rows, 1)
   DeviceTensor<float, 2> sum_;                            // (rows, hidden), of experts
-  DeviceTensor<T, 2> expert_out_;                         // (expert_rows(), hidden)
-  DeviceTensor<std::int32_t, 1> listed_;                  // (experts_per_token), of one token
-  DeviceTensor<float, 1> listed_weights_;
+  DeviceTensor<T, 2> expert_out_;                         // (slots(), hidden)
+  DeviceTensor<std::int32_t, 1> listed_, groups_;         // (slots()), RowGroups
+  DeviceTensor<float, 1> listed_weights_;                 // (slots())
   DeviceBuffer decode_workspace_;
 };
 
