@@ -13,6 +13,7 @@
 #include <nlohmann/json.hpp>
 
 #include <weft/models/load.hpp>
+#include <weft/tokenizers/load_chat_template.hpp>
 
 #include "encoder_fixtures.hpp"
 #include "seq2seq_fixtures.hpp"
@@ -207,6 +208,23 @@ TEST(ExportGguf, WritesTheTokenizer) {
   for (const char* text : {"Once upon a time", "  two spaces", "\xC3\xA9t\xC3\xA9 \xF0\x9F\x90\xB1\n", ""})
     EXPECT_EQ(after.tokenizer().encode(text), before.tokenizer().encode(text)) << text;
   EXPECT_EQ(after.generation_config().eos, before.generation_config().eos);
+}
+
+TEST(ExportGguf, WritesChatTemplates) {
+  const TemporaryDirectory directory;
+  const std::filesystem::path tales = std::filesystem::path(WEFT_MODELS_DIR) / "tales",
+                              copy = directory.path() / "copy";
+  std::filesystem::copy(tales, copy);
+  directory.write("copy/chat_template.jinja", "{{ bos_token }}{{ messages[0].content }}");
+  std::filesystem::create_directory(copy / "additional_chat_templates");
+  directory.write("copy/additional_chat_templates/tool-use.jinja", "T");
+  write(copy, directory.path() / "m.gguf");
+  const GgufFile file(directory.path() / "m.gguf");
+  EXPECT_EQ(file.find_value("tokenizer.chat_template")->as_string(), "{{ bos_token }}{{ messages[0].content }}");
+  EXPECT_EQ(file.find_value("tokenizer.chat_template.tool_use")->as_string(), "T");
+  const auto before = load_chat_template(copy), after = load_chat_template(directory.path() / "m.gguf");
+  EXPECT_EQ(after->apply({{"user", "Hi"}}), before->apply({{"user", "Hi"}}));
+  EXPECT_EQ(after->apply({{"user", "Hi"}}, {.chat_template = "tool_use"}), "T");
 }
 
 TEST(ExportGguf, RefusesWhatGgufHasNoPlaceFor) {

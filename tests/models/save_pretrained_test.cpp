@@ -16,6 +16,7 @@
 #include <weft/models/load.hpp>
 #include <weft/models/load_adapter.hpp>
 #include <weft/models/merge_adapter.hpp>
+#include <weft/tokenizers/load_chat_template.hpp>
 
 #include "adapter_fixtures.hpp"
 #include "fixtures.hpp"
@@ -161,6 +162,23 @@ TEST(SavePretrained, CopiesTheTokenizer) {
   const CausalLM after = load_causal_lm(directory.path(), exact);
   EXPECT_EQ(after.tokenizer().encode("Once upon a time"), before.tokenizer().encode("Once upon a time"));
   EXPECT_EQ(read_file(directory.path() / "tokenizer_config.json"), read_file(tales / "tokenizer_config.json"));
+}
+
+TEST(SavePretrained, CopiesChatTemplates) {
+  const TemporaryDirectory directory;
+  const std::filesystem::path copy = directory.path() / "copy", saved = directory.path() / "saved";
+  std::filesystem::copy(std::filesystem::path(WEFT_MODELS_DIR) / "tales", copy);
+  directory.write("copy/chat_template.jinja", "D");
+  std::filesystem::create_directory(copy / "additional_chat_templates");
+  directory.write("copy/additional_chat_templates/rag.jinja", "R");
+  const CausalLM model = load_causal_lm(copy, exact);
+  save_pretrained(model, saved);
+  EXPECT_EQ(load_chat_template(saved)->apply({{"user", "Hi"}}, {.chat_template = "rag"}), "R");
+  // Where it fails, the folder goes with its files.
+  std::filesystem::remove_all(saved);
+  std::filesystem::create_directories(saved / "chat_template.jinja");
+  EXPECT_THROW(save_pretrained(model, saved), Error);
+  EXPECT_FALSE(std::filesystem::exists(saved / "additional_chat_templates"));
 }
 
 TEST(SavePretrained, LeavesNothingBehindWhereItFails) {

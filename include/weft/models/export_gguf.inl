@@ -88,7 +88,7 @@ class GgufExport {
       for (const DecoderRow& row : architecture_.tensors)
         if (row.per_layer()) add_row(row, layer);
     check_choices();
-    write_gguf_vocabulary(checkpoint_, config_.vocab, writer_);
+    write_gguf_tokenizer(checkpoint_, config_.vocab, writer_);
     return std::move(tensors_);
   }
 

@@ -77,7 +77,7 @@ class GgufEncoderExport {
     }
     classes(tensors);
     check_choices(tensors);
-    write_gguf_vocabulary(checkpoint_, config_.vocab, writer_);
+    write_gguf_tokenizer(checkpoint_, config_.vocab, writer_);
     writer_.set("tokenizer.ggml.token_type_count",
                 static_cast<std::uint32_t>(std::max<std::size_t>(config_.token_types, 1)));
     return tensors;
@@ -185,7 +185,7 @@ class GgufT5EncoderExport {
     std::vector<TensorToWrite> tensors = gguf_tensors(checkpoint_, architecture_, config_);
     const Json json = config_of_written(writer_, tensors);
     check_t5_encoder(checkpoint_, config_, read_family_config(find_encoder(json), json));
-    write_gguf_vocabulary(checkpoint_, config_.vocab, writer_);
+    write_gguf_tokenizer(checkpoint_, config_.vocab, writer_);
     return tensors;
   }
 
@@ -216,7 +216,7 @@ class GgufSeq2SeqExport {
     metadata();
     std::vector<TensorToWrite> tensors = gguf_tensors(checkpoint_, architecture_, config_);
     check_choices(tensors);
-    write_gguf_vocabulary(checkpoint_, config_.decoder.vocab, writer_);
+    write_gguf_tokenizer(checkpoint_, config_.decoder.vocab, writer_);
     return tensors;
   }
 

@@ -21,6 +21,7 @@
 #include <weft/models/stored_names.hpp>
 #include <weft/quant/quantize.hpp>
 #include <weft/tokenizers/gguf_vocabulary_files.hpp>
+#include <weft/tokenizers/load_chat_template.hpp>
 
 // What writing models of all kinds to GGUF files has in common.
 namespace weft::inline v0::detail {
@@ -84,8 +85,28 @@ std::vector<TensorToWrite> gguf_tensors(const Checkpoint& checkpoint, const A& a
   return tensors;
 }
 
-/// The tokenizer beside a checkpoint, if there is one; `size` tokens.
-inline void write_gguf_vocabulary(const Checkpoint& checkpoint, std::size_t size, GgufWriter& writer) {
+/// Chat templates under the keys that llama.cpp's converter gives them, which has letters and digits in names alone.
+inline void write_gguf_chat_templates(const std::vector<ChatTemplateText>& templates, GgufWriter& writer) {
+  std::vector<std::string> names;
+  for (const ChatTemplateText& one : templates) {
+    if (one.name == "default") {
+      writer.set("tokenizer.chat_template", one.text);
+      continue;
+    }
+    std::string name = one.name;
+    const auto other = [](char c) {
+      return !((c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z'));
+    };
+    std::replace_if(name.begin(), name.end(), other, '_');
+    writer.set("tokenizer.chat_template." + name, one.text);
+    names.push_back(std::move(name));
+  }
+  if (!names.empty()) writer.set("tokenizer.chat_templates", names);
+}
+
+/// The tokenizer beside a checkpoint, of `size` tokens, and its chat templates, if there are any.
+inline void write_gguf_tokenizer(const Checkpoint& checkpoint, std::size_t size, GgufWriter& writer) {
+  write_gguf_chat_templates(read_chat_templates(checkpoint.files()), writer);
   if (const auto vocabulary = gguf_vocabulary_of(checkpoint.files(), size)) {
     set_gguf_vocabulary(*vocabulary, writer);
   } else {

@@ -17,6 +17,7 @@
 
 #include <weft/core/any_tensor.hpp>
 #include <weft/core/error.hpp>
+#include <weft/formats/file_set.hpp>
 #include <weft/formats/json.hpp>
 #include <weft/formats/json_text.hpp>
 #include <weft/formats/output_file.hpp>
@@ -167,7 +168,7 @@ class PretrainedWriter {
       write_all();
     } catch (...) {
       std::error_code ignored;
-      for (const std::filesystem::path& path : written_) std::filesystem::remove(path, ignored);
+      for (auto path = written_.rbegin(); path != written_.rend(); ++path) std::filesystem::remove(*path, ignored);
       throw;
     }
   }
@@ -245,14 +246,18 @@ class PretrainedWriter {
 
   /// What the checkpoint had beside its weights.
   void copy_files() {
-    constexpr auto names = std::to_array<std::string_view>(
+    constexpr auto known = std::to_array<std::string_view>(
         {"generation_config.json", "tokenizer.json", "tokenizer_config.json", "tokenizer.model",
          "special_tokens_map.json", "added_tokens.json", "vocab.json", "merges.txt", "vocab.txt", "spiece.model",
          "sentencepiece.bpe.model", "chat_template.jinja", "chat_template.json"});
     const std::filesystem::path source = model_.parts().source;
-    for (const std::string_view name : names) {
+    std::vector<std::string> names = FileSet(source).names_in("additional_chat_templates");
+    names.insert(names.end(), known.begin(), known.end());
+    for (const std::string& name : names) {
       std::error_code failed;
       if (!std::filesystem::is_regular_file(source / name, failed)) continue;
+      if (const auto folder = std::filesystem::path(name).parent_path(); !folder.empty())
+        std::filesystem::create_directory(written(folder.string()), failed);
       std::filesystem::copy_file(source / name, written(name), std::filesystem::copy_options::overwrite_existing,
                                  failed);
       if (failed) raise<FormatError>((directory_ / name).string(), ": cannot be written: ", failed.message());

@@ -7,6 +7,7 @@
 #include <weft/core/config.hpp>
 #include <weft/core/source.hpp>
 #include <weft/formats/checkpoint.hpp>
+#include <weft/formats/file_set.hpp>
 #include <weft/tokenizers/chat_template.hpp>
 
 namespace weft::inline v0 {
@@ -25,6 +26,10 @@ std::shared_ptr<const ChatTemplate> load_chat_template(std::vector<Source> files
 
 /// The same of a checkpoint. Null where there is none at all.
 std::shared_ptr<const ChatTemplate> load_chat_template(const Checkpoint& checkpoint);
+
+/// The texts of the templates among such files, as they are; none where there are none. Throws FormatError where a JSON
+/// file is malformed.
+std::vector<ChatTemplateText> read_chat_templates(const FileSet& files);
 
 }  // namespace weft::inline v0
 

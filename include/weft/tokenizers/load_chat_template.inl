@@ -60,11 +60,15 @@ class ChatTemplateFiles {
   explicit ChatTemplateFiles(FileSet files) : files_(std::move(files)) {}
 
   std::shared_ptr<const ChatTemplate> read() {
+    std::vector<ChatTemplateText> templates = texts();
+    if (templates.empty()) return nullptr;
+    return std::make_shared<const ChatTemplate>(std::move(templates), special_tokens());
+  }
+  std::vector<ChatTemplateText> texts() {
     read_jinja_files();
     if (templates_.empty()) read_json("tokenizer_config.json");
     if (templates_.empty()) read_json("chat_template.json");
-    if (templates_.empty()) return nullptr;
-    return std::make_shared<const ChatTemplate>(std::move(templates_), special_tokens());
+    return std::move(templates_);
   }
 
  private:
@@ -126,6 +130,10 @@ inline std::shared_ptr<const ChatTemplate> expect_chat_template(const GgufFile& 
 }
 
 }  // namespace detail
+
+WEFT_INLINE std::vector<ChatTemplateText> read_chat_templates(const FileSet& files) {
+  return detail::ChatTemplateFiles(files).texts();
+}
 
 WEFT_INLINE std::shared_ptr<const ChatTemplate> load_chat_template(const std::filesystem::path& path) {
   std::error_code ignored;
