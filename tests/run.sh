@@ -5,7 +5,7 @@
 #
 #   --compiler   the C++ compiler; without it $CXX or c++
 #   --sanitize   build with these sanitizers; thread runs the tests of threads alone
-#   --only       the tests with these labels: core, ops, ..., compile, package
+#   --only       the tests with these labels: core, ops, ..., compile, headers, package
 #   --no-package leaves out the tests that build projects outside weft
 #   --bench      builds the benchmarks too
 #
@@ -52,7 +52,7 @@ if [ -n "$sanitize" ]; then
   flags="-fsanitize=$sanitize -fno-sanitize-recover=all -fno-omit-frame-pointer"
   release="-O1 -DNDEBUG"
   package=OFF gates=OFF
-  chosen=(-LE compile)
+  chosen=(-LE 'compile|headers')
 fi
 if [ "$sanitize" = thread ]; then
   targets=(--target weft_core_tests)
@@ -65,6 +65,7 @@ if [ -n "$only" ]; then
   for label in ${only//,/ }; do
     case $label in
       compile) targets+=(weft_layering weft_odr_forward weft_odr_reverse) ;;
+      headers) targets+=(weft_layering) ;;
       package | gates) targets=() && break ;;
       *) targets+=("weft_${label}_tests") ;;
     esac
