@@ -54,7 +54,11 @@ struct Options {
 void declare(CLI::App& app, Options& o) {
   app.add_option("-m,--model,model", o.model, "Checkpoint: a directory of Hugging Face or Meta, or a GGUF file")
       ->required();
-  app.add_option("--prompt,prompt", o.prompt, "The text to continue; - reads it from stdin");
+  const CLI::Option* prompt =
+      app.add_option("--prompt,prompt", o.prompt, "The text to continue; - reads it from stdin");
+  app.callback([&o, prompt] {
+    if (!o.chat && prompt->empty()) throw CLI::RequiredError("prompt");
+  });
   app.add_flag("--chat", o.chat, "The prompt is a message to answer; without one each line of stdin is, in turn");
   app.add_option("--system", o.system, "What a conversation begins with")->needs("--chat");
   app.add_option("-n,--max-new-tokens", o.generate.max_new_tokens, "Tokens to produce at most")
@@ -182,7 +186,6 @@ void chat(const Options& o, const weft::CausalLM& model, weft::Generator& genera
 }
 
 void run(Options& o) {
-  if (!o.chat && o.prompt.empty()) throw std::runtime_error("there is no prompt to continue");
   o.load.compute = o.compute == "f32" ? weft::Compute::f32 : weft::Compute::native;
   o.session.cache = weft::dtype_named(o.cache);
   if (!o.weights.empty()) o.load.weights = weft::dtype_named(o.weights);
