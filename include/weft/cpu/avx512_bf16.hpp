@@ -77,12 +77,14 @@ class Bf16Products {
   std::size_t row_bytes() const noexcept { return head_dim_ * 2; }
   void queries(const float* q, std::size_t rows) noexcept { pack(q, out_stride_, rows, head_dim_, q_); }
 
-  void scores(const std::byte* k, std::size_t stride, std::size_t count, std::size_t rows, float* to) noexcept {
+  void scores(const std::byte* k, std::size_t stride, std::size_t count, std::size_t rows,
+              const avx512::RowsAhead& ahead, float* to) noexcept {
     if (rows <= avx512::few_rows)
-      return avx512::for_few_rows(rows,
-                                  [&]<std::size_t R>(std::size_t row, std::integral_constant<std::size_t, R>) noexcept {
-                                    few_scores<R>(row, k, stride, count, to + row * attention_block);
-                                  });
+      return avx512::for_few_rows(
+          rows, [&]<std::size_t R>(std::size_t row, std::integral_constant<std::size_t, R>) noexcept {
+            few_scores<R>(row, k, stride, count, row == 0 ? ahead : avx512::RowsAhead{}, to + row * attention_block);
+          });
+    ahead.ask(0, ahead.count);
     for (std::size_t key = 0; key < attention_block; key += panel_rows) {
       const std::size_t here = count < key ? 0 : count - key < panel_rows ? count - key : panel_rows;
       avx512::interleave(k + key * stride, stride, here, head_dim_ * 2, 0, keys_ + key * (even_ / 2));
@@ -91,14 +93,16 @@ class Bf16Products {
   }
 
   void outputs(const float* p, std::size_t rows, const std::byte* v, std::size_t stride, std::size_t count,
-               const bool* key_mask, float* out) noexcept {
+               const bool* key_mask, const avx512::RowsAhead& ahead, float* out) noexcept {
     pack(p, attention_block, rows, attention_block, p_);
     if (rows <= avx512::few_rows)
-      return avx512::for_few_rows(rows,
-                                  [&]<std::size_t R>(std::size_t row, std::integral_constant<std::size_t, R>) noexcept {
-                                    for (std::size_t d = 0; d < head_dim_; d += few_vectors * width)
-                                      few_outputs<R>(row, v, stride, count, key_mask, d, out + row * out_stride_);
-                                  });
+      return avx512::for_few_rows(
+          rows, [&]<std::size_t R>(std::size_t row, std::integral_constant<std::size_t, R>) noexcept {
+            for (std::size_t d = 0; d < head_dim_; d += few_vectors * width)
+              few_outputs<R>(row, v, stride, count, key_mask, d, row == 0 && d == 0 ? ahead : avx512::RowsAhead{},
+                             out + row * out_stride_);
+          });
+    ahead.ask(0, ahead.count);
     // Two keys side by side in every unit, 32 elements of a head in every panel.
     for (std::size_t d = 0; d < out_stride_; d += width) {
       std::uint32_t* to = values_ + d / panel_rows * (attention_block / 2) * panel_rows + d % panel_rows;
@@ -125,9 +129,10 @@ class Bf16Products {
 
   template <std::size_t R>
   WEFT_NO_INLINE void few_scores(std::size_t row, const std::byte* k, std::size_t stride, std::size_t count,
-                                 float* to) const noexcept {
+                                 const avx512::RowsAhead& ahead, float* to) const noexcept {
     const auto* q = reinterpret_cast<const std::int32_t*>(q_) + row * (even_ / 2);
     for (std::size_t j = 0; j < attention_block; j += width) {
+      ahead.ask(j, width);
       Vec sums[R];
       WEFT_UNROLL
       for (std::size_t r = 0; r < R; ++r) sums[r] = zero();
@@ -157,7 +162,8 @@ class Bf16Products {
 
   template <std::size_t R>
   WEFT_NO_INLINE void few_outputs(std::size_t row, const std::byte* v, std::size_t stride, std::size_t count,
-                                  const bool* key_mask, std::size_t d, float* out) const noexcept {
+                                  const bool* key_mask, std::size_t d, const avx512::RowsAhead& ahead,
+                                  float* out) const noexcept {
     const auto* p = reinterpret_cast<const std::int32_t*>(p_) + row * (attention_block / 2);
     const std::size_t vectors = (out_stride_ - d) / width < few_vectors ? (out_stride_ - d) / width : few_vectors;
     Vec sums[R][few_vectors];
@@ -167,7 +173,9 @@ class Bf16Products {
       for (std::size_t i = 0; i < few_vectors; ++i)
         sums[r][i] = i < vectors ? load(out + r * out_stride_ + d + i * width) : zero();
     }
-    for (std::size_t key = 0; key < count; key += 2) {
+    for (std::size_t key = 0; key < attention_block; key += 2) {
+      ahead.ask(key, 2);
+      if (key >= count) continue;
       IntVec values[few_vectors];
       WEFT_UNROLL
       for (std::size_t i = 0; i < few_vectors; ++i)

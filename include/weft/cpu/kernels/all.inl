@@ -5,6 +5,7 @@
 #include <weft/cpu/kernels/row.inl>
 #include <weft/cpu/kernels/panel.inl>
 #include <weft/cpu/kernels/linear.inl>
+#include <weft/cpu/kernels/attention_products.inl>
 #include <weft/cpu/kernels/attention.inl>
 // clang-format on
 

@@ -1,66 +1,5 @@
-// Included by generic.hpp, avx2.hpp, avx512.hpp and neon.hpp inside their namespace and target region.
-
-inline constexpr std::size_t gemm_rows = 6;
-inline constexpr std::size_t gemm_columns = gemm_vectors * width;
-
-/// c[i, j] = c[i, j] + sum over k of a[i, k] * b[k, j] for R rows and gemm_columns columns, one chain per element.
-template <std::size_t R>
-WEFT_ALWAYS_INLINE void gemm_tile(const float* a, std::size_t a_stride, const float* b, std::size_t b_stride,
-                                  std::size_t k, float* c, std::size_t c_stride) noexcept {
-  Vec sums[R][gemm_vectors];
-  WEFT_UNROLL
-  for (std::size_t i = 0; i < R; ++i) {
-    WEFT_UNROLL
-    for (std::size_t j = 0; j < gemm_vectors; ++j) sums[i][j] = load(c + i * c_stride + j * width);
-  }
-  for (std::size_t l = 0; l < k; ++l, b += b_stride) {
-    Vec bs[gemm_vectors];
-    WEFT_UNROLL
-    for (std::size_t j = 0; j < gemm_vectors; ++j) bs[j] = load(b + j * width);
-    WEFT_UNROLL
-    for (std::size_t i = 0; i < R; ++i) {
-      const Vec as = set(a[i * a_stride + l]);
-      WEFT_UNROLL
-      for (std::size_t j = 0; j < gemm_vectors; ++j) sums[i][j] = fma(as, bs[j], sums[i][j]);
-    }
-  }
-  WEFT_UNROLL
-  for (std::size_t i = 0; i < R; ++i) {
-    WEFT_UNROLL
-    for (std::size_t j = 0; j < gemm_vectors; ++j) store(c + i * c_stride + j * width, sums[i][j]);
-  }
-}
-
-template <std::size_t R>
-WEFT_NO_INLINE void gemm_rows_of(const float* a, std::size_t a_stride, const float* b, std::size_t b_stride,
-                                 std::size_t k, std::size_t columns, float* c, std::size_t c_stride) noexcept {
-  std::size_t j = 0;
-  for (; j + gemm_columns <= columns; j += gemm_columns) gemm_tile<R>(a, a_stride, b + j, b_stride, k, c + j, c_stride);
-  for (; j < columns; j += width) {
-    Vec sums[R];
-    WEFT_UNROLL
-    for (std::size_t i = 0; i < R; ++i) sums[i] = load(c + i * c_stride + j);
-    for (std::size_t l = 0; l < k; ++l) {
-      const Vec bs = load(b + l * b_stride + j);
-      WEFT_UNROLL
-      for (std::size_t i = 0; i < R; ++i) sums[i] = fma(set(a[i * a_stride + l]), bs, sums[i]);
-    }
-    WEFT_UNROLL
-    for (std::size_t i = 0; i < R; ++i) store(c + i * c_stride + j, sums[i]);
-  }
-}
-
-/// c (rows, columns) += a (rows, k) b (k, columns); columns a multiple of the vector width.
-inline void gemm(const float* a, std::size_t a_stride, std::size_t rows, const float* b, std::size_t b_stride,
-                 std::size_t k, std::size_t columns, float* c, std::size_t c_stride) noexcept {
-  std::size_t i = 0;
-  for (; i + gemm_rows <= rows; i += gemm_rows)
-    gemm_rows_of<gemm_rows>(a + i * a_stride, a_stride, b, b_stride, k, columns, c + i * c_stride, c_stride);
-  for (; i + 4 <= rows; i += 4)
-    gemm_rows_of<4>(a + i * a_stride, a_stride, b, b_stride, k, columns, c + i * c_stride, c_stride);
-  for (; i < rows; ++i)
-    gemm_rows_of<1>(a + i * a_stride, a_stride, b, b_stride, k, columns, c + i * c_stride, c_stride);
-}
+// Included by generic.hpp, avx2.hpp, avx512.hpp and neon.hpp inside their namespace and target region after
+// attention_products.inl.
 
 /// cap * tanh(x / cap) = cap * (1 - 2 / (e^(2 x / cap) + 1))
 WEFT_ALWAYS_INLINE Vec soft_capped(Vec x, float cap) noexcept {
@@ -136,172 +75,6 @@ inline void softmax_step(std::size_t rows, float* scores, float* maxima, float* 
     sums[row] = std::fma(sums[row], factors[row], reduce_add(total));
   }
 }
-
-/// Asks for rows of keys or values. The empty asm keeps g++ from leaving out calls of what does nothing else.
-WEFT_ALWAYS_INLINE void prefetch_rows(const std::byte* from, std::size_t stride, std::size_t rows,
-                                      std::size_t bytes) noexcept {
-  for (std::size_t row = 0; row < rows; ++row)
-    for (std::size_t i = 0; i < bytes; i += 64) __builtin_prefetch(from + row * stride + i);
-  asm volatile("");
-}
-
-/// Calls f(row, constant) for runs of four rows, then of one.
-template <class F>
-WEFT_ALWAYS_INLINE void for_few_rows(std::size_t rows, const F& f) noexcept {
-  std::size_t row = 0;
-  for (; row + 4 <= rows; row += 4) f(row, std::integral_constant<std::size_t, 4>{});
-  for (; row < rows; ++row) f(row, std::integral_constant<std::size_t, 1>{});
-}
-
-/// Rows of queries up to which keys and values are multiplied as they are read, instead of once for all rows.
-inline constexpr std::size_t few_rows = 8;
-
-/// Keys and values that are elements of T.
-template <class T>
-struct CachedElements {
-  static constexpr std::size_t bytes(std::size_t head_dim) noexcept { return head_dim * sizeof(T); }
-  static WEFT_ALWAYS_INLINE Vec load_at(const std::byte* row, std::size_t d, std::size_t dims) noexcept {
-    const T* from = reinterpret_cast<const T*>(row) + d;
-    return dims >= width ? load(from) : load_partial(from, dims);
-  }
-};
-
-/// Those that are blocks of Q8_0: a half and 32 int8.
-struct CachedQ8_0 {
-  static constexpr std::size_t bytes(std::size_t head_dim) noexcept { return head_dim / 32 * 34; }
-  static WEFT_ALWAYS_INLINE Vec load_at(const std::byte* row, std::size_t d, std::size_t) noexcept {
-    const std::byte* block = row + d / 32 * 34;
-    half scale;
-    std::memcpy(&scale, block, sizeof(half));
-    std::int8_t codes[width];
-    std::memcpy(codes, block + sizeof(half) + d % 32, width);
-    float values[width];
-    for (std::size_t i = 0; i < width; ++i) values[i] = static_cast<float>(codes[i]);
-    return mul(set(scale), load(values));
-  }
-};
-
-/// The two products of attention in float. What they give does not depend on how many rows there are: every element is
-/// one chain of multiply-adds, over the elements of a head, or over the keys.
-template <class Cached>
-class FloatProducts {
- public:
-  FloatProducts(std::size_t head_dim, float* scratch) noexcept
-      : head_dim_(head_dim),
-        padded_(attention_padded(head_dim)),
-        keys_(scratch),
-        values_(scratch + attention_block * padded_) {}
-
-  std::size_t row_bytes() const noexcept { return Cached::bytes(head_dim_); }
-  void queries(const float* q, std::size_t) noexcept { q_ = q; }
-
-  /// scores (rows, attention_block) = q k^T for `count` keys.
-  void scores(const std::byte* k, std::size_t stride, std::size_t count, std::size_t rows, float* to) noexcept {
-    if (rows <= few_rows)
-      return for_few_rows(rows, [&]<std::size_t R>(std::size_t row, std::integral_constant<std::size_t, R>) noexcept {
-        few_scores<R>(q_ + row * padded_, k, stride, count, to + row * attention_block);
-      });
-    for (std::size_t j = 0; j < attention_block; j += width)
-      for (std::size_t d = 0; d < head_dim_; d += width) {
-        Vec block[width];
-        load_transposed(k + j * stride, stride, count > j ? count - j : 0, d, block);
-        const std::size_t dims = head_dim_ - d < width ? head_dim_ - d : width;
-        for (std::size_t i = 0; i < dims; ++i) store(keys_ + (d + i) * attention_block + j, block[i]);
-      }
-    for (std::size_t i = 0; i < rows * attention_block; ++i) to[i] = 0.f;
-    gemm(q_, padded_, rows, keys_, attention_block, head_dim_, attention_block, to, attention_block);
-  }
-
-  /// out (rows, padded) += p v for `count` keys; where key_mask hides one, what lies there may be anything, NaN too.
-  void outputs(const float* p, std::size_t rows, const std::byte* v, std::size_t stride, std::size_t count,
-               const bool* key_mask, float* out) noexcept {
-    if (rows <= few_rows)
-      return for_few_rows(rows, [&]<std::size_t R>(std::size_t row, std::integral_constant<std::size_t, R>) noexcept {
-        for (std::size_t d = 0; d < head_dim_; d += gemm_columns)
-          few_outputs<R>(p + row * attention_block, v, stride, count, key_mask, d, out + row * padded_);
-      });
-    for (std::size_t j = 0; j < count; ++j) {
-      const bool hidden = key_mask && !key_mask[j];
-      for (std::size_t d = 0; d < padded_; d += width)
-        store(values_ + j * padded_ + d, hidden ? zero() : load_value(v + j * stride, d));
-    }
-    gemm(p, attention_block, rows, values_, padded_, count, padded_, out, padded_);
-  }
-
- private:
-  /// Elements [d, d + width) of `keys` rows, those of one element side by side; zero where there are none.
-  WEFT_ALWAYS_INLINE void load_transposed(const std::byte* k, std::size_t stride, std::size_t keys, std::size_t d,
-                                          Vec (&block)[width]) const noexcept {
-    WEFT_UNROLL
-    for (std::size_t i = 0; i < width; ++i)
-      block[i] = i < keys ? Cached::load_at(k + i * stride, d, head_dim_ - d) : zero();
-    transpose(block);
-  }
-  WEFT_ALWAYS_INLINE Vec load_value(const std::byte* row, std::size_t d) const noexcept {
-    return d < head_dim_ ? Cached::load_at(row, d, head_dim_ - d) : zero();
-  }
-
-  template <std::size_t R>
-  WEFT_NO_INLINE void few_scores(const float* q, const std::byte* k, std::size_t stride, std::size_t count,
-                                 float* to) const noexcept {
-    for (std::size_t j = 0; j < attention_block; j += width) {
-      Vec sums[R];
-      WEFT_UNROLL
-      for (std::size_t r = 0; r < R; ++r) sums[r] = zero();
-      for (std::size_t d = 0; d < head_dim_ && j < count; d += width) {
-        Vec block[width];
-        load_transposed(k + j * stride, stride, count - j, d, block);
-        WEFT_UNROLL
-        for (std::size_t i = 0; i < width; ++i) {
-          if (d + i < head_dim_) {
-            WEFT_UNROLL
-            for (std::size_t r = 0; r < R; ++r) sums[r] = fma(set(q[r * padded_ + d + i]), block[i], sums[r]);
-          }
-        }
-      }
-      WEFT_UNROLL
-      for (std::size_t r = 0; r < R; ++r) store(to + r * attention_block + j, sums[r]);
-    }
-  }
-
-  template <std::size_t R>
-  WEFT_NO_INLINE void few_outputs(const float* p, const std::byte* v, std::size_t stride, std::size_t count,
-                                  const bool* key_mask, std::size_t d, float* out) const noexcept {
-    const std::size_t left = (padded_ - d) / width;
-    const std::size_t vectors = left < gemm_vectors ? left : gemm_vectors;
-    Vec sums[R][gemm_vectors];
-    WEFT_UNROLL
-    for (std::size_t r = 0; r < R; ++r) {
-      WEFT_UNROLL
-      for (std::size_t i = 0; i < gemm_vectors; ++i)
-        sums[r][i] = i < vectors ? load(out + r * padded_ + d + i * width) : zero();
-    }
-    for (std::size_t key = 0; key < count; ++key) {
-      if (key_mask && !key_mask[key]) continue;
-      Vec values[gemm_vectors];
-      WEFT_UNROLL
-      for (std::size_t i = 0; i < gemm_vectors; ++i) values[i] = load_value(v + key * stride, d + i * width);
-      WEFT_UNROLL
-      for (std::size_t r = 0; r < R; ++r) {
-        const Vec weight = set(p[r * attention_block + key]);
-        WEFT_UNROLL
-        for (std::size_t i = 0; i < gemm_vectors; ++i) sums[r][i] = fma(weight, values[i], sums[r][i]);
-      }
-    }
-    WEFT_UNROLL
-    for (std::size_t r = 0; r < R; ++r) {
-      WEFT_UNROLL
-      for (std::size_t i = 0; i < gemm_vectors; ++i)
-        if (i < vectors) store(out + r * padded_ + d + i * width, sums[r][i]);
-    }
-  }
-
-  std::size_t head_dim_;
-  std::size_t padded_;
-  const float* q_ = nullptr;  // (rows, padded)
-  float* keys_;               // (head_dim, attention_block)
-  float* values_;             // (attention_block, padded)
-};
 
 /// state = the softmax over the keys of both, with the larger maximum. A state without keys leaves the other's bits.
 inline void attention_merge(const float* from, std::size_t rows, std::size_t head_dim, float* state) noexcept {
@@ -394,16 +167,18 @@ void attend_span(const AttentionArgs& a, const AttentionRows& rows, Products& pr
   }
   const auto* k = static_cast<const std::byte*>(a.k) + kv_head * a.k_head;
   const auto* v = static_cast<const std::byte*>(a.v) + kv_head * a.v_head;
-  const auto ask = [&](std::size_t block) noexcept {
-    const std::size_t keys = end <= block ? 0 : end - block < attention_block ? end - block : attention_block;
-    prefetch_rows(k + block * a.k_token, a.k_token, keys, products.row_bytes());
-    prefetch_rows(v + block * a.v_token, a.v_token, keys, products.row_bytes());
+  const auto ahead = [&](const std::byte* from, std::size_t stride, std::size_t block) noexcept {
+    const std::size_t left = end <= block ? 0 : end - block;
+    return RowsAhead{.from = from + block * stride,
+                     .stride = stride,
+                     .count = left < attention_block ? left : attention_block,
+                     .bytes = products.row_bytes()};
   };
-  ask(begin / attention_block * attention_block);
-  for (std::size_t block = begin / attention_block * attention_block; block < end; block += attention_block) {
+  const std::size_t first = begin / attention_block * attention_block;
+  ahead(k, a.k_token, first).ask(0, attention_block);
+  for (std::size_t block = first; block < end; block += attention_block) {
     const std::size_t keys = end - block < attention_block ? end - block : attention_block;
-    ask(block + attention_block);
-    products.scores(k + block * a.k_token, a.k_token, keys, count, scores);
+    products.scores(k + block * a.k_token, a.k_token, keys, count, ahead(v, a.v_token, block), scores);
     rows.shape(block, scores);
     softmax_step(count, scores, maxima, sums, factors);
     for (std::size_t row = 0; row < count; ++row)
@@ -411,7 +186,7 @@ void attend_span(const AttentionArgs& a, const AttentionRows& rows, Products& pr
         for (std::size_t d = 0; d < padded; d += width)
           store(state + row * padded + d, mul(load(state + row * padded + d), set(factors[row])));
     products.outputs(scores, count, v + block * a.v_token, a.v_token, keys, a.key_mask ? a.key_mask + block : nullptr,
-                     state);
+                     ahead(k, a.k_token, block + attention_block), state);
   }
 }
 
