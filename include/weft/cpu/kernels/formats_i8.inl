@@ -11,9 +11,15 @@ WEFT_ALWAYS_INLINE IntVec unit(const std::uint32_t* panel, std::size_t i) noexce
 WEFT_ALWAYS_INLINE IntVec low_nibbles(IntVec v) noexcept { return bit_and(v, set_byte(0x0f)); }
 WEFT_ALWAYS_INLINE IntVec high_nibbles(IntVec v) noexcept { return bit_and(shift_right<4>(v), set_byte(0x0f)); }
 
+template <int High>
+WEFT_ALWAYS_INLINE IntVec nibbles(IntVec v) noexcept {
+  return High ? high_nibbles(v) : low_nibbles(v);
+}
+
 /// Byte `Index` of every unit as a float.
 template <int Index>
 WEFT_ALWAYS_INLINE Vec byte_to_float(IntVec v) noexcept {
+  if constexpr (Index == 3) return to_float(shift_right<24>(v));
   return to_float(bit_and(shift_right<8 * Index>(v), set_int(0xff)));
 }
 template <int Index>
@@ -56,18 +62,20 @@ WEFT_ALWAYS_INLINE void byte_codes(const std::uint32_t* p, Out& out) noexcept {
 
 // What a format states: the bytes and elements of its block, the kind of its scales, the code that stands for 0; a
 // Header, made from what precedes the row, from the 16 bits that stand outside the block's units (where bytes is no
-// multiple of four) and from the block; and block(), which gives the i-th 32 elements.
+// multiple of four) and from the block; and block(), which gives the i-th 32 elements, Phase being i modulo `phases`,
+// where these differ in more than where they lie.
 
 struct Q8_0 {
   static constexpr std::size_t bytes = 34, elements = 32;
   static constexpr I8Scales scales = I8Scales::one;
+  static constexpr int phases = 1;
   static constexpr int zero = 128;
   struct Header {
     Vec scale;
     WEFT_ALWAYS_INLINE Header(const std::uint32_t*, IntVec odd, const std::uint32_t*) noexcept
         : scale(low_element<half>(odd)) {}
   };
-  template <class Out>
+  template <int Phase, class Out>
   static WEFT_ALWAYS_INLINE void block(const Header& header, const std::uint32_t* p, int, Out& out) noexcept {
     byte_codes(p, out);
     out.finish(header.scale);
@@ -77,9 +85,10 @@ struct Q8_0 {
 struct Q4_0 {
   static constexpr std::size_t bytes = 18, elements = 32;
   static constexpr I8Scales scales = I8Scales::one;
+  static constexpr int phases = 1;
   static constexpr int zero = 8;
   using Header = Q8_0::Header;
-  template <class Out>
+  template <int Phase, class Out>
   static WEFT_ALWAYS_INLINE void block(const Header& header, const std::uint32_t* p, int, Out& out) noexcept {
     nibble_codes(p, out);
     out.finish(header.scale);
@@ -89,9 +98,10 @@ struct Q4_0 {
 struct Q5_0 {
   static constexpr std::size_t bytes = 22, elements = 32;
   static constexpr I8Scales scales = I8Scales::one;
+  static constexpr int phases = 1;
   static constexpr int zero = 16;
   using Header = Q8_0::Header;
-  template <class Out>
+  template <int Phase, class Out>
   static WEFT_ALWAYS_INLINE void block(const Header& header, const std::uint32_t* p, int, Out& out) noexcept {
     five_bit_codes(p, out);
     out.finish(header.scale);
@@ -101,13 +111,14 @@ struct Q5_0 {
 struct Q4_1 {
   static constexpr std::size_t bytes = 20, elements = 32;
   static constexpr I8Scales scales = I8Scales::minimum;
+  static constexpr int phases = 1;
   static constexpr int zero = 0;
   struct Header {
     Vec scale, minimum;
     WEFT_ALWAYS_INLINE Header(const std::uint32_t*, IntVec, const std::uint32_t* p) noexcept
         : scale(low_element<half>(unit(p, 0))), minimum(low_element<half>(shift_right<16>(unit(p, 0)))) {}
   };
-  template <class Out>
+  template <int Phase, class Out>
   static WEFT_ALWAYS_INLINE void block(const Header& header, const std::uint32_t* p, int, Out& out) noexcept {
     nibble_codes(p + panel_rows, out);
     out.finish(header.scale, header.minimum);
@@ -117,9 +128,10 @@ struct Q4_1 {
 struct Q5_1 {
   static constexpr std::size_t bytes = 24, elements = 32;
   static constexpr I8Scales scales = I8Scales::minimum;
+  static constexpr int phases = 1;
   static constexpr int zero = 0;
   using Header = Q4_1::Header;
-  template <class Out>
+  template <int Phase, class Out>
   static WEFT_ALWAYS_INLINE void block(const Header& header, const std::uint32_t* p, int, Out& out) noexcept {
     five_bit_codes(p + panel_rows, out);
     out.finish(header.scale, header.minimum);
@@ -153,13 +165,14 @@ struct ScalesOf256 {
 struct Q4_K {
   static constexpr std::size_t bytes = 144, elements = 256;
   static constexpr I8Scales scales = I8Scales::minimum;
+  static constexpr int phases = 2;
   static constexpr int zero = 0;
   using Header = ScalesOf256;
-  template <class Out>
+  template <int Phase, class Out>
   static WEFT_ALWAYS_INLINE void block(const Header& header, const std::uint32_t* p, int i, Out& out) noexcept {
     const std::uint32_t* codes = p + (4 + i / 2 * 8) * static_cast<int>(panel_rows);
     WEFT_UNROLL
-    for (std::size_t j = 0; j < i8_quads; ++j) out.codes(j, low_nibbles(shift_right_by(unit(codes, j), i % 2 * 4)));
+    for (std::size_t j = 0; j < i8_quads; ++j) out.codes(j, nibbles<Phase>(unit(codes, j)));
     out.finish(header.scales[i], header.minima[i]);
   }
 };
@@ -167,9 +180,10 @@ struct Q4_K {
 struct Q5_K {
   static constexpr std::size_t bytes = 176, elements = 256;
   static constexpr I8Scales scales = I8Scales::minimum;
+  static constexpr int phases = 2;
   static constexpr int zero = 0;
   using Header = ScalesOf256;
-  template <class Out>
+  template <int Phase, class Out>
   static WEFT_ALWAYS_INLINE void block(const Header& header, const std::uint32_t* p, int i, Out& out) noexcept {
     const std::uint32_t* fifths = p + 4 * panel_rows;
     const std::uint32_t* codes = p + (12 + i / 2 * 8) * static_cast<int>(panel_rows);
@@ -177,7 +191,7 @@ struct Q5_K {
     WEFT_UNROLL
     for (std::size_t j = 0; j < i8_quads; ++j) {
       const IntVec high = bit_and(shift_left<4>(shift_right_by(unit(fifths, j), i)), fifth);
-      out.codes(j, bit_or(low_nibbles(shift_right_by(unit(codes, j), i % 2 * 4)), high));
+      out.codes(j, bit_or(nibbles<Phase>(unit(codes, j)), high));
     }
     out.finish(header.scales[i], header.minima[i]);
   }
@@ -186,6 +200,7 @@ struct Q5_K {
 struct Q6_K {
   static constexpr std::size_t bytes = 210, elements = 256;
   static constexpr I8Scales scales = I8Scales::halves;
+  static constexpr int phases = 4;
   static constexpr int zero = 32;
   struct Header {
     Vec scales[16];
@@ -201,16 +216,15 @@ struct Q6_K {
       }
     }
   };
-  template <class Out>
+  template <int Phase, class Out>
   static WEFT_ALWAYS_INLINE void block(const Header& header, const std::uint32_t* p, int i, Out& out) noexcept {
-    const int half = i / 4, quarter = i % 4;
-    const std::uint32_t* low = p + (16 * half + 8 * (quarter % 2)) * static_cast<int>(panel_rows);
-    const std::uint32_t* high = p + (32 + 8 * half) * static_cast<int>(panel_rows);
+    const std::uint32_t* low = p + (16 * (i / 4) + 8 * (Phase % 2)) * static_cast<int>(panel_rows);
+    const std::uint32_t* high = p + (32 + 8 * (i / 4)) * static_cast<int>(panel_rows);
     const IntVec top = set_byte(0x30);
     WEFT_UNROLL
     for (std::size_t j = 0; j < i8_quads; ++j) {
-      const IntVec bits = bit_and(shift_left<4>(shift_right_by(unit(high, j), 2 * quarter)), top);
-      out.codes(j, bit_or(low_nibbles(shift_right_by(unit(low, j), quarter / 2 * 4)), bits));
+      const IntVec bits = bit_and(shift_left<4>(shift_right<2 * Phase>(unit(high, j))), top);
+      out.codes(j, bit_or(nibbles<Phase / 2>(unit(low, j)), bits));
     }
     out.finish(header.scales[2 * i], header.scales[2 * i + 1]);
   }
@@ -219,9 +233,10 @@ struct Q6_K {
 struct Q8_128 {
   static constexpr std::size_t bytes = 130, elements = 128;
   static constexpr I8Scales scales = I8Scales::one;
+  static constexpr int phases = 1;
   static constexpr int zero = 128;
   using Header = Q8_0::Header;
-  template <class Out>
+  template <int Phase, class Out>
   static WEFT_ALWAYS_INLINE void block(const Header& header, const std::uint32_t* p, int i, Out& out) noexcept {
     byte_codes(p + 8 * i * static_cast<int>(panel_rows), out);
     out.finish(header.scale);
@@ -232,13 +247,14 @@ struct Q8_128 {
 struct Q8Row {
   static constexpr std::size_t bytes = 32, elements = 32;
   static constexpr I8Scales scales = I8Scales::one;
+  static constexpr int phases = 1;
   static constexpr int zero = 128;
   struct Header {
     Vec scale;
     WEFT_ALWAYS_INLINE Header(const std::uint32_t* row, IntVec, const std::uint32_t*) noexcept
         : scale(as_float(load_ints(row))) {}
   };
-  template <class Out>
+  template <int Phase, class Out>
   static WEFT_ALWAYS_INLINE void block(const Header& header, const std::uint32_t* p, int, Out& out) noexcept {
     byte_codes(p, out);
     out.finish(header.scale);

@@ -28,10 +28,11 @@ WEFT_ALWAYS_INLINE void for_each_block(const std::uint32_t* header, const std::u
     data = pair + (1 + index % 2 * units) * panel_rows;
   }
   const typename Format::Header own(header, odd, data);
-  for (int i = 0; i < static_cast<int>(Format::elements / i8_elements); ++i) {
-    auto out = make(i);
-    Format::block(own, data, i, out);
-  }
+  for (int i = 0; i < static_cast<int>(Format::elements / i8_elements); i += Format::phases)
+    for_each_constant<Format::phases>([&]<int Phase>(std::integral_constant<int, Phase>) noexcept {
+      auto out = make(i + Phase);
+      Format::template block<Phase>(own, data, i + Phase, out);
+    });
 }
 
 /// Writes a block as an expanded panel holds it.
