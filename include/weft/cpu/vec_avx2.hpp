@@ -182,7 +182,10 @@ template <int N>
 WEFT_ALWAYS_INLINE IntVec shift_right(IntVec v) noexcept {
   return _mm256_srli_epi32(v, N);
 }
-WEFT_ALWAYS_INLINE IntVec shift_right_by(IntVec v, int n) noexcept { return _mm256_srl_epi32(v, _mm_cvtsi32_si128(n)); }
+WEFT_ALWAYS_INLINE IntVec shift_right_by(IntVec v, int n) noexcept {
+  // A count for every element: on Intel's processors one for all takes two operations.
+  return _mm256_srlv_epi32(v, _mm256_set1_epi32(n));
+}
 template <int N>
 WEFT_ALWAYS_INLINE IntVec shift_right_signed(IntVec v) noexcept {
   return _mm256_srai_epi32(v, N);

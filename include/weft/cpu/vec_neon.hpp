@@ -140,6 +140,7 @@ WEFT_ALWAYS_INLINE IntVec set_byte(int value) noexcept {
 WEFT_ALWAYS_INLINE IntVec bit_and(IntVec a, IntVec b) noexcept { return vandq_s32(a, b); }
 WEFT_ALWAYS_INLINE IntVec bit_or(IntVec a, IntVec b) noexcept { return vorrq_s32(a, b); }
 WEFT_ALWAYS_INLINE IntVec bit_xor(IntVec a, IntVec b) noexcept { return veorq_s32(a, b); }
+WEFT_ALWAYS_INLINE IntVec add_ints(IntVec a, IntVec b) noexcept { return vaddq_s32(a, b); }
 WEFT_ALWAYS_INLINE IntVec add_bytes(IntVec a, IntVec b) noexcept {
   return vreinterpretq_s32_s8(vaddq_s8(as_bytes(a), as_bytes(b)));
 }

@@ -11,11 +11,6 @@ WEFT_ALWAYS_INLINE IntVec unit(const std::uint32_t* panel, std::size_t i) noexce
 WEFT_ALWAYS_INLINE IntVec low_nibbles(IntVec v) noexcept { return bit_and(v, set_byte(0x0f)); }
 WEFT_ALWAYS_INLINE IntVec high_nibbles(IntVec v) noexcept { return bit_and(shift_right<4>(v), set_byte(0x0f)); }
 
-template <int High>
-WEFT_ALWAYS_INLINE IntVec nibbles(IntVec v) noexcept {
-  return High ? high_nibbles(v) : low_nibbles(v);
-}
-
 /// Byte `Index` of every unit as a float.
 template <int Index>
 WEFT_ALWAYS_INLINE Vec byte_to_float(IntVec v) noexcept {
@@ -62,8 +57,7 @@ WEFT_ALWAYS_INLINE void byte_codes(const std::uint32_t* p, Out& out) noexcept {
 
 // What a format states: the bytes and elements of its block, the kind of its scales, the code that stands for 0; a
 // Header, made from what precedes the row, from the 16 bits that stand outside the block's units (where bytes is no
-// multiple of four) and from the block; and block(), which gives the i-th 32 elements, Phase being i modulo `phases`,
-// where these differ in more than where they lie.
+// multiple of four) and from the block; and block(), which gives the i-th 32 elements.
 
 struct Q8_0 {
   static constexpr std::size_t bytes = 34, elements = 32;
@@ -172,7 +166,8 @@ struct Q4_K {
   static WEFT_ALWAYS_INLINE void block(const Header& header, const std::uint32_t* p, int i, Out& out) noexcept {
     const std::uint32_t* codes = p + (4 + i / 2 * 8) * static_cast<int>(panel_rows);
     WEFT_UNROLL
-    for (std::size_t j = 0; j < i8_quads; ++j) out.codes(j, nibbles<Phase>(unit(codes, j)));
+    for (std::size_t j = 0; j < i8_quads; ++j)
+      out.codes(j, Phase ? high_nibbles(unit(codes, j)) : low_nibbles(unit(codes, j)));
     out.finish(header.scales[i], header.minima[i]);
   }
 };
@@ -180,7 +175,7 @@ struct Q4_K {
 struct Q5_K {
   static constexpr std::size_t bytes = 176, elements = 256;
   static constexpr I8Scales scales = I8Scales::minimum;
-  static constexpr int phases = 2;
+  static constexpr int phases = 1;
   static constexpr int zero = 0;
   using Header = ScalesOf256;
   template <int Phase, class Out>
@@ -191,7 +186,7 @@ struct Q5_K {
     WEFT_UNROLL
     for (std::size_t j = 0; j < i8_quads; ++j) {
       const IntVec high = bit_and(shift_left<4>(shift_right_by(unit(fifths, j), i)), fifth);
-      out.codes(j, bit_or(nibbles<Phase>(unit(codes, j)), high));
+      out.codes(j, bit_or(low_nibbles(shift_right_by(unit(codes, j), i % 2 * 4)), high));
     }
     out.finish(header.scales[i], header.minima[i]);
   }
@@ -200,7 +195,7 @@ struct Q5_K {
 struct Q6_K {
   static constexpr std::size_t bytes = 210, elements = 256;
   static constexpr I8Scales scales = I8Scales::halves;
-  static constexpr int phases = 4;
+  static constexpr int phases = 1;
   static constexpr int zero = 32;
   struct Header {
     Vec scales[16];
@@ -218,13 +213,14 @@ struct Q6_K {
   };
   template <int Phase, class Out>
   static WEFT_ALWAYS_INLINE void block(const Header& header, const std::uint32_t* p, int i, Out& out) noexcept {
-    const std::uint32_t* low = p + (16 * (i / 4) + 8 * (Phase % 2)) * static_cast<int>(panel_rows);
-    const std::uint32_t* high = p + (32 + 8 * (i / 4)) * static_cast<int>(panel_rows);
+    const int half = i / 4, quarter = i % 4;
+    const std::uint32_t* low = p + (16 * half + 8 * (quarter % 2)) * static_cast<int>(panel_rows);
+    const std::uint32_t* high = p + (32 + 8 * half) * static_cast<int>(panel_rows);
     const IntVec top = set_byte(0x30);
     WEFT_UNROLL
     for (std::size_t j = 0; j < i8_quads; ++j) {
-      const IntVec bits = bit_and(shift_left<4>(shift_right<2 * Phase>(unit(high, j))), top);
-      out.codes(j, bit_or(nibbles<Phase / 2>(unit(low, j)), bits));
+      const IntVec bits = bit_and(shift_left<4>(shift_right_by(unit(high, j), 2 * quarter)), top);
+      out.codes(j, bit_or(low_nibbles(shift_right_by(unit(low, j), quarter / 2 * 4)), bits));
     }
     out.finish(header.scales[2 * i], header.scales[2 * i + 1]);
   }

@@ -77,18 +77,23 @@ template <class Format, std::size_t T>
 struct DotBlock {
   static constexpr std::size_t parts = Format::scales == I8Scales::halves ? 2 : 1;
 
+  /// Of 32 elements, summed apart: those with a scale of their own; or, for one token of blocks whose scales take long,
+  /// because one sum would wait for itself.
+  static constexpr std::size_t halves = parts == 2 || (T == 1 && Format::elements == 256) ? 2 : 1;
+
   const I8Tokens* x;  // the block of each token
   Vec (&sums)[T];
-  IntVec dots[parts][T];
+  IntVec dots[halves][T];
 
   WEFT_ALWAYS_INLINE DotBlock(const I8Tokens* tokens, Vec (&totals)[T]) noexcept : x(tokens), sums(totals) {
     WEFT_UNROLL
     for (std::size_t t = 0; t < T; ++t) {
-      if constexpr (parts == 1) {
-        dots[0][t] = x[t].template start<Format::zero>();
-      } else {
+      if constexpr (parts == 2) {
         dots[0][t] = x[t].template half_start<Format::zero>(0);
         dots[1][t] = x[t].template half_start<Format::zero>(1);
+      } else {
+        dots[0][t] = x[t].template start<Format::zero>();
+        if constexpr (halves == 2) dots[1][t] = set_int(0);
       }
     }
   }
@@ -117,13 +122,16 @@ struct DotBlock {
     const DotWeights w = dot_weights(v);
     WEFT_UNROLL
     for (std::size_t t = 0; t < T; ++t) {
-      IntVec& sum = dots[parts == 2 && quad >= i8_quads / 2 ? 1 : 0][t];
+      IntVec& sum = dots[quad * halves / i8_quads][t];
       sum = dot(sum, w, x[t].quad(quad));
     }
   }
   WEFT_ALWAYS_INLINE void add_scaled(Vec scale, std::size_t part) noexcept {
     WEFT_UNROLL
-    for (std::size_t t = 0; t < T; ++t) sums[t] = fma(scale, x[t].product(dots[part][t]), sums[t]);
+    for (std::size_t t = 0; t < T; ++t) {
+      const IntVec sum = halves == parts ? dots[part][t] : add_ints(dots[0][t], dots[halves - 1][t]);
+      sums[t] = fma(scale, x[t].product(sum), sums[t]);
+    }
   }
 };
 

@@ -27,6 +27,7 @@ using vec::unordered;
 using vec::zero;
 
 using vec::add_bytes;
+using vec::add_ints;
 using vec::as_float;
 using vec::bit_and;
 using vec::bit_or;
