@@ -173,9 +173,8 @@ class Bf16Products {
       for (std::size_t i = 0; i < few_vectors; ++i)
         sums[r][i] = i < vectors ? load(out + r * out_stride_ + d + i * width) : zero();
     }
-    for (std::size_t key = 0; key < attention_block; key += 2) {
+    for (std::size_t key = 0; key < count; key += 2) {
       ahead.ask(key, 2);
-      if (key >= count) continue;
       IntVec values[few_vectors];
       WEFT_UNROLL
       for (std::size_t i = 0; i < few_vectors; ++i)

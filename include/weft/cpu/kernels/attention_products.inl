@@ -216,13 +216,12 @@ class FloatProducts {
                                  const RowsAhead& ahead, float* to) const noexcept {
     for (std::size_t r = 0; r < R; ++r)
       for (std::size_t j = 0; j < attention_block; j += width) store(to + r * attention_block + j, zero());
-    const std::size_t steps = (head_dim_ + columns - 1) / columns * (attention_block / width);
-    const std::size_t share = (attention_block + steps - 1) / steps;
+    const std::size_t steps = (head_dim_ + columns - 1) / columns * ((count + width - 1) / width);
+    const std::size_t share = (ahead.count + steps - 1) / steps;
     std::size_t asked = 0;
     for (std::size_t d = 0; d < head_dim_; d += columns)
-      for (std::size_t j = 0; j < attention_block; j += width, asked += share) {
+      for (std::size_t j = 0; j < count; j += width, asked += share) {
         ahead.ask(asked, share);
-        if (j >= count) continue;
         const float* queries[R];
         Vec sums[R];
         WEFT_UNROLL
@@ -253,9 +252,9 @@ class FloatProducts {
         sums[r][i] = i < vectors ? load(out + r * padded_ + d + i * width) : zero();
     }
     const bool whole = d + gemm_columns <= head_dim_;
-    for (std::size_t key = 0; key < attention_block; ++key) {
+    for (std::size_t key = 0; key < count; ++key) {
       ahead.ask(key, 1);
-      if (key >= count || (key_mask && !key_mask[key])) continue;
+      if (key_mask && !key_mask[key]) continue;
       Vec values[gemm_vectors];
       if (whole) {
         WEFT_UNROLL
