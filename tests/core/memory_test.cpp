@@ -1,8 +1,10 @@
 #include <weft/core/memory.hpp>
 
+#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <cstddef>
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
@@ -99,6 +101,33 @@ TEST_F(MappedFiles, KeepTheirBytesWhenFetched) {
   file.fetch(100, static_cast<std::size_t>(-1), {});
   file.fetch(content.size(), 1, {});
   EXPECT_EQ(text(file), content);
+}
+
+/// The bytes that this process has read by read(2) and its like; 0 where the system does not tell.
+std::size_t bytes_read() {
+  std::ifstream counters("/proc/self/io");
+  std::string name;
+  std::size_t bytes = 0;
+  return counters >> name >> bytes && name == "rchar:" ? bytes : 0;
+}
+
+TEST_F(MappedFiles, AreReadOnceWhereTheyStayInMemory) {
+  constexpr std::size_t part = std::size_t{1} << 20;
+  write(std::string(4 * part, 'a'));
+  const int descriptor = ::open(path().c_str(), O_RDONLY | O_CLOEXEC);
+  ASSERT_GE(descriptor, 0);
+  ::fsync(descriptor);
+  ::posix_fadvise(descriptor, 0, 0, POSIX_FADV_DONTNEED);
+  ::close(descriptor);
+  const MappedFile file(path());
+  const auto fetched = [&] {
+    const std::size_t before = bytes_read();
+    for (std::size_t i = 0; i < 4; ++i) file.fetch(i * part, part, {});
+    return bytes_read() - before;
+  };
+  if (bytes_read() == 0 || fetched() < 4 * part) GTEST_SKIP() << "this file system keeps files in memory";
+  EXPECT_LT(fetched(), part);
+  EXPECT_LT(fetched(), part);
 }
 
 // Letting go of memory that is no file would lose what it holds.

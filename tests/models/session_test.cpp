@@ -376,6 +376,32 @@ TEST(Session, AllocatesNothingPerToken) {
       }
 }
 
+// Attention takes more threads, and longer caches in more spans, as they fill.
+TEST(Session, AllocatesNothingAsTheContextFills) {
+  const CheckpointCopy copy("llama-gqa");
+  constexpr std::size_t context = 1100;
+  static_assert(context > 2 * cpu::attention_span);
+  copy.set_config("max_position_embeddings", context);
+  for (const std::size_t threads : {1u, 2u, 5u})
+    for (const DType cache : {DType::f32, DType::bf16}) {
+      const CausalLM model = load_causal_lm(copy.path(), {.threads = threads, .tokenizer = false});
+      Session session(model, {.context = context, .cache = cache}), other(model, {.context = context, .cache = cache});
+      const TokenId id = 5;
+      const std::array<BatchEntry, 2> entries{BatchEntry{&session, std::span(&id, 1)},
+                                              BatchEntry{&other, std::span(&id, 1)}};
+      session.forward(std::span(&id, 1));
+      std::size_t before = allocations.load();
+      while (session.position() < context) session.forward(std::span(&id, 1));
+      EXPECT_EQ(allocations.load(), before) << threads << " threads, " << name(cache);
+      session.truncate(0);
+      Batch batch(model, {.sequences = 2, .context = context});
+      batch.forward(entries);
+      before = allocations.load();
+      while (session.position() < context) batch.forward(entries);
+      EXPECT_EQ(allocations.load(), before) << threads << " threads, " << name(cache) << ", a batch";
+    }
+}
+
 /// Counts how often threads are called together and wait for each other.
 class CountingExecutor final : public Executor {
  public:

@@ -12,6 +12,7 @@
 #include <cstddef>
 #include <cstring>
 #include <functional>
+#include <limits>
 #include <memory>
 #include <new>
 #include <span>
@@ -103,9 +104,9 @@ class MappedFile {
   void fetch(std::size_t offset, std::size_t bytes, const std::stop_token& stop) const noexcept {
     if (offset >= size_) return;
     const std::size_t end = offset + std::min(bytes, size_ - offset);
-    // From the first page that is missing on all is read: the system recognises files that are read in their order.
-    if (!missing_ && resident(offset, end)) return;
-    missing_ = true;
+    // What follows a part that was missing is read as well: the system recognises files that are read in their order.
+    if (offset < read_to_ && resident(offset, end)) return;
+    read_to_ = end;
     constexpr std::size_t piece = std::size_t{1} << 20;
     const std::unique_ptr<char[]> scratch(new (std::nothrow) char[piece]);
     for (std::size_t begin = offset; scratch && begin < end && !stop.stop_requested(); begin += piece)
@@ -169,7 +170,8 @@ class MappedFile {
   Descriptor file_;
   const std::byte* data_ = nullptr;
   std::size_t size_ = 0;
-  mutable std::atomic<bool> missing_ = false;  // pages of what was fetched
+  // Where the last part ends that was missing and read; before there is one, behind every part.
+  mutable std::atomic<std::size_t> read_to_ = std::numeric_limits<std::size_t>::max();
 };
 
 }  // namespace weft::inline v0

@@ -39,7 +39,7 @@ constexpr void for_each_index(const Dims<Rank>& extents, F&& f) {
 ///
 ///   Tensor<float, 2> x({tokens, hidden});
 ///   Tensor<float, 2, Extents<dynamic, 64>> y({tokens, 64});
-template <Element T, std::size_t Rank, class E = DynamicExtents<Rank>>
+template <Element T, std::size_t Rank, class E>
 class Tensor {
   static_assert(!std::is_const_v<T>,
                 "a Tensor owns mutable elements; TensorView<const T, Rank> is the read-only window");

@@ -10,8 +10,8 @@
 
 namespace weft::inline v0 {
 
-template <Element T, std::size_t Rank, class E>
-class Tensor;
+template <Element T, std::size_t Rank, class E = DynamicExtents<Rank>>
+class Tensor;  // core/tensor.hpp
 
 namespace detail {
 

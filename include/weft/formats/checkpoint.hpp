@@ -105,8 +105,6 @@ class Checkpoint {
   void read_gguf();
   std::vector<std::shared_ptr<const GgufFile>> gguf_files() const;
   void read_directory();
-  /// The source of that name, or null.
-  const Source* find_source(std::string_view name) const;
   /// A JSON file of the directory or among the sources; nothing where there is none.
   std::optional<Json> read_json(std::string_view name) const;
   /// A file of weights by its extension: what is no safetensors is PyTorch's. Null where there is none.

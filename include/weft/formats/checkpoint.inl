@@ -122,31 +122,16 @@ WEFT_INLINE void Checkpoint::list_names() {
 }
 
 WEFT_INLINE void Checkpoint::check_source_names() const {
-  constexpr std::array<std::string_view, 19> known{"config.json",
-                                                   "generation_config.json",
-                                                   "quantize_config.json",
-                                                   "model.safetensors.index.json",
-                                                   "pytorch_model.bin.index.json",
-                                                   "tokenizer.json",
-                                                   "tokenizer.model",
-                                                   "tokenizer_config.json",
-                                                   "chat_template.jinja",
-                                                   "chat_template.json",
-                                                   "special_tokens_map.json",
-                                                   "added_tokens.json",
-                                                   "vocab.json",
-                                                   "vocab.txt",
-                                                   "merges.txt",
-                                                   "spiece.model",
-                                                   "sentencepiece.bpe.model",
-                                                   "source.spm",
-                                                   "target.spm"};
+  constexpr std::array<std::string_view, 5> known{"config.json", "generation_config.json", "quantize_config.json",
+                                                  "model.safetensors.index.json", "pytorch_model.bin.index.json"};
   const auto other = [](std::string_view name) {
     return name.ends_with(".safetensors") || name.ends_with(".bin") || name.starts_with("additional_chat_templates/");
   };
+  const auto is_in = [](const auto& names, std::string_view name) {
+    return std::find(names.begin(), names.end(), name) != names.end();
+  };
   for (const Source& source : sources_) {
-    if (find_source(source.name()) != &source) raise<FormatError>(source.name(), ": there are two files of this name");
-    if (std::find(known.begin(), known.end(), source.name()) == known.end() && !other(source.name()))
+    if (!is_in(known, source.name()) && !is_in(detail::tokenizer_file_names, source.name()) && !other(source.name()))
       raise<UnsupportedError>(source.name(),
                               ": neither a GGUF file nor, by its name, one of a Hugging Face directory"
                               " that is read from sources");
@@ -181,24 +166,15 @@ WEFT_INLINE void Checkpoint::read_directory() {
   }
 }
 
-WEFT_INLINE const Source* Checkpoint::find_source(std::string_view name) const {
-  for (const Source& source : sources_)
-    if (source.name() == name) return &source;
-  return nullptr;
-}
-
 WEFT_INLINE std::optional<Json> Checkpoint::read_json(std::string_view name) const {
-  if (const auto path = file(name)) return parse_json_file(path->string());
-  const Source* source = find_source(name);
-  if (!source) return std::nullopt;
-  return parse_json(*source);
+  const FileSet all = files();
+  return all.contains(name) ? std::optional(parse_json(all.open(name))) : std::nullopt;
 }
 
 WEFT_INLINE std::shared_ptr<const WeightsFile> Checkpoint::open_weights(std::string_view name) const {
-  const auto path = file(name);
-  const Source* given = find_source(name);
-  if (!path && !given) return nullptr;
-  Source source = given ? *given : Source::file(path->string());
+  const FileSet all = files();
+  if (!all.contains(name)) return nullptr;
+  Source source = all.open(name);
   if (name.ends_with(".safetensors")) return std::make_shared<const SafetensorsFile>(std::move(source));
   return std::make_shared<const PytorchFile>(std::move(source));
 }

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <filesystem>
 #include <string>
 #include <string_view>
@@ -12,6 +13,17 @@
 #include <weft/core/source.hpp>
 
 namespace weft::inline v0 {
+
+namespace detail {
+
+/// The files beside a checkpoint that tokenizers and chat templates are saved in; more templates are in the folder
+/// additional_chat_templates.
+inline constexpr auto tokenizer_file_names = std::to_array<std::string_view>(
+    {"tokenizer.json", "tokenizer.model", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json",
+     "vocab.json", "vocab.txt", "merges.txt", "spiece.model", "sentencepiece.bpe.model", "source.spm", "target.spm",
+     "chat_template.jinja", "chat_template.json"});
+
+}  // namespace detail
 
 /// Files by their names: those of a directory, or sources that stand for them. Copies share what is open.
 class FileSet {

@@ -16,6 +16,7 @@
 #include <weft/models/causal_lm.hpp>
 #include <weft/models/encoded_source.hpp>
 #include <weft/models/kv_cache.hpp>
+#include <weft/ops/attention.hpp>
 #include <weft/ops/embedding.hpp>
 #include <weft/ops/relative_bias.hpp>
 #include <weft/ops/rows.hpp>
@@ -24,7 +25,8 @@
 namespace weft::inline v0 {
 
 /// Takes tokens of one or several sequences through all layers of a decoder. Its scratch memory is allocated when it is
-/// made, nothing per token.
+/// made, and what products and attention borrow by the first pass of as many tokens; nothing per token, however long
+/// the sequences become.
 class DecoderPass {
  public:
   /// One sequence of a pass: its tokens, the cache they are appended to at `position`, the source that cross-attention
@@ -65,6 +67,8 @@ class DecoderPass {
       gathered_ = make(c.hidden);
       sum_ = make(c.hidden);
     }
+    attention_bytes_ =
+        detail::attention_bytes(context, c.heads, c.kv_heads, c.head_dim, model_.executor().concurrency());
   }
 
   /// The bytes that the constructor allocates for a model without relative positions. Throws ShapeError where they
@@ -91,6 +95,7 @@ class DecoderPass {
   TensorView<float, 2> layers(std::span<const Sequence> sequences, const std::stop_token& stop) {
     const DecoderConfig& c = model_.config();
     const std::size_t count = place(sequences);
+    workspace_.reserve(attention_bytes_);
     const RowAdapters adapters{adapted_, &adapter_scratch_};
     const LayerContext ctx = context_for(adapters);
     cpu::Residual x(embed(count, ctx));
@@ -206,6 +211,7 @@ class DecoderPass {
   AdapterScratch adapter_scratch_;
   Tap tap_;
   cpu::Workspace workspace_;
+  std::size_t attention_bytes_ = 0;  // that attention borrows for single tokens when the context is full
   // Scratch, (rows, width) each.
   Tensor<float, 2> x_, normed_, embedded_, q_, k_, v_, attention_out_, gate_, up_, other_, router_, gathered_, sum_;
 };

@@ -246,13 +246,10 @@ class PretrainedWriter {
 
   /// What the checkpoint had beside its weights.
   void copy_files() {
-    constexpr auto known = std::to_array<std::string_view>(
-        {"generation_config.json", "tokenizer.json", "tokenizer_config.json", "tokenizer.model",
-         "special_tokens_map.json", "added_tokens.json", "vocab.json", "merges.txt", "vocab.txt", "spiece.model",
-         "sentencepiece.bpe.model", "chat_template.jinja", "chat_template.json"});
     const std::filesystem::path source = model_.parts().source;
     std::vector<std::string> names = FileSet(source).names_in("additional_chat_templates");
-    names.insert(names.end(), known.begin(), known.end());
+    names.insert(names.end(), tokenizer_file_names.begin(), tokenizer_file_names.end());
+    names.emplace_back("generation_config.json");
     for (const std::string& name : names) {
       std::error_code failed;
       if (!std::filesystem::is_regular_file(source / name, failed)) continue;

@@ -50,8 +50,8 @@ inline void require_token_ids(const char* what, std::span<const TokenId> ids, st
 }  // namespace detail
 
 /// One sequence in the making: the key/value cache and the scratch memory of a model. It belongs to one thread at a
-/// time. Everything is allocated when it is made, nothing per token. Several sessions go on together, reading the
-/// weights once, in a Batch.
+/// time. Everything is allocated when it is made or by the first tokens, nothing per token. Several sessions go on
+/// together, reading the weights once, in a Batch.
 class Session final : public TokenSequence {
  public:
   /// Throws ConfigError for a chunk or context of 0 tokens or a context beyond the model's, UnsupportedError for

@@ -176,12 +176,28 @@ void ask_for(const AttentionSequence<K>& s, const cpu::AttentionTask& task) noex
   asm volatile("");  // g++ leaves out calls of what does nothing else
 }
 
+/// Floats of scratch of a thread that takes tiles: a state, and what the kernel needs.
+constexpr std::size_t attention_tile_floats(std::size_t head_dim) noexcept {
+  return cpu::attention_state_floats(cpu::attention_rows, head_dim) + cpu::attention_scratch(head_dim);
+}
+/// The bytes of scratch memory that attention() borrows at most for single tokens with `keys` keys or fewer: who
+/// reserves as many has none allocated while a cache fills.
+constexpr std::size_t attention_bytes(std::size_t keys, std::size_t heads, std::size_t kv_heads, std::size_t head_dim,
+                                      std::size_t concurrency) noexcept {
+  if (keys == 0 || kv_heads == 0) return 0;
+  const std::size_t spans = (keys - 1) / cpu::attention_span + 1;
+  const std::size_t states = spans * kv_heads * cpu::attention_state_floats(heads / kv_heads, head_dim);
+  const std::size_t in_tiles = concurrency * attention_tile_floats(head_dim);
+  const std::size_t in_spans = concurrency * cpu::attention_scratch(head_dim) + states + kv_heads;
+  return std::max(in_tiles, in_spans) * sizeof(float);
+}
+
 /// Tiles of all sequences, one after the other.
 template <class K>
 void attend_tiles(std::span<const AttentionSequence<K>> sequences, std::size_t tiles, const cpu::Context& ctx) {
   const std::size_t head_dim = sequences[0].q.extent(2);
   const std::size_t state_floats = cpu::attention_state_floats(cpu::attention_rows, head_dim);
-  const std::size_t slot_floats = state_floats + cpu::attention_scratch(head_dim);
+  const std::size_t slot_floats = attention_tile_floats(head_dim);
   const Scratch scratch(ctx, ctx.concurrency() * slot_floats * sizeof(float));
   const auto kernel = attention_kernel<K>(ctx);
   parallel_shares(ctx, tiles, [&](std::size_t item, std::size_t slot, std::size_t next) {

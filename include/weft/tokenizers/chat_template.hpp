@@ -12,6 +12,7 @@
 #include <weft/core/config.hpp>
 #include <weft/core/token_id.hpp>
 #include <weft/formats/json_value.hpp>
+#include <weft/tokenizers/chat_template_limits.hpp>
 #include <weft/tokenizers/tokenizer.hpp>
 
 namespace weft::inline v0 {
@@ -23,13 +24,6 @@ struct ChatMessage {
   /// An object with further fields, from parse_json(): "tool_calls", "tool_call_id", "reasoning_content", ...; one
   /// named "content" (a list of parts, or null) takes the place of `content`.
   Json more = {};
-};
-
-/// What one rendering may use: a template comes from a file that anybody may have written.
-struct ChatTemplateLimits {
-  std::size_t steps = 50'000'000;            ///< expressions and statements evaluated, elements looked at
-  std::size_t bytes = std::size_t{1} << 30;  ///< of all strings and lists made on the way
-  std::size_t depth = 800;                   ///< evaluations inside one another, as in macros that call themselves
 };
 
 struct ChatTemplateOptions {
@@ -58,8 +52,8 @@ struct ParsedChatTemplate;
 /// program in the language of Jinja 3 (jinja.palletsprojects.com) as transformers runs it
 /// (utils/chat_template_utils.py: an immutable sandbox, trim_blocks and lstrip_blocks, break and continue, tojson,
 /// raise_exception, strftime_now). The text is that of transformers' apply_chat_template(tokenize=False), character by
-/// character, but that integers have 64 bits. Nothing outside of what is given and the clock can be reached by a
-/// template.
+/// character, but that integers have 64 bits and that filters like map and select fail at once, not when their elements
+/// are used. Nothing outside of what is given and the clock can be reached by a template.
 ///
 ///   const auto chat = weft::load_chat_template("path/to/model");
 ///   std::string prompt = chat->apply({{"user", "Hello!"}}, {.add_generation_prompt = true});

@@ -25,7 +25,7 @@ namespace weft::inline v0 {
 namespace detail {
 
 struct ParsedChatTemplate {
-  ChatTemplateText template_text;
+  std::string source;
   jinja::Block block;
 };
 
@@ -35,10 +35,7 @@ class ChatRendering {
   using Entries = std::vector<std::pair<std::string, jinja::Value>>;
 
   ChatRendering(const ParsedChatTemplate& parsed, const ChatTemplateOptions& options)
-      : parsed_(parsed),
-        options_(options),
-        run_(parsed.template_text.source,
-             {.steps = options.limits.steps, .bytes = options.limits.bytes, .depth = options.limits.depth}) {
+      : parsed_(parsed), options_(options), run_(parsed.source, options.limits) {
     run_.now = options.now;
   }
 
@@ -161,7 +158,7 @@ class ChatRendering {
     const std::string_view mark = tag.substr(0, tag.size() - 1);
     const std::size_t found = out.rfind(mark);
     if (found == out.npos || out.find(jinja::strip(final_)) == out.npos)
-      raise<ConfigError>(parsed_.template_text.source,
+      raise<ConfigError>(parsed_.source,
                          ": the template leaves the last message out or changes it: ", "there is nothing to continue");
     const bool keeps_spaces = std::string_view(out).substr(found).starts_with(tag);
     out.resize(found);
@@ -191,7 +188,7 @@ WEFT_INLINE ChatTemplate::ChatTemplate(std::vector<ChatTemplateText> templates,
     if (one.text.size() > most)
       raise<FormatError>(one.source, ": found a chat template of ", one.text.size(), " bytes, expected at most ", most);
     auto parsed = std::make_shared<detail::ParsedChatTemplate>();
-    parsed->template_text = one;
+    parsed->source = one.source;
     parsed->block = detail::jinja::Parser(one.text, one.source).parse();
     parsed_.push_back(std::move(parsed));
   }

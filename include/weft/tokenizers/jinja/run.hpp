@@ -12,6 +12,7 @@
 #include <vector>
 
 #include <weft/core/error.hpp>
+#include <weft/tokenizers/chat_template_limits.hpp>
 #include <weft/tokenizers/jinja/value.hpp>
 
 namespace weft::inline v0::detail::jinja {
@@ -33,7 +34,7 @@ class Run {
  public:
   static constexpr std::size_t max_value_depth = 150;
 
-  Run(std::string_view source, const RenderLimits& limits) : source_(source), limits_(limits) {}
+  Run(std::string_view source, const ChatTemplateLimits& limits) : source_(source), limits_(limits) {}
   Run(const Run&) = delete;
   Run& operator=(const Run&) = delete;
   /// Namespaces may hold each other.
@@ -54,7 +55,7 @@ class Run {
     fail(value.text() ? value.text()->characters : std::string("the value is undefined"));
   }
   std::string_view source() const noexcept { return source_; }
-  const RenderLimits& limits() const noexcept { return limits_; }
+  const ChatTemplateLimits& limits() const noexcept { return limits_; }
 
   void step(std::size_t count = 1) {
     if (count > limits_.steps - steps_) fail("the template takes more than ", limits_.steps, " steps");
@@ -143,7 +144,7 @@ class Run {
 
  private:
   std::string source_;
-  RenderLimits limits_;
+  ChatTemplateLimits limits_;
   std::size_t steps_ = 0;
   std::size_t bytes_ = 0;
   std::size_t depth_ = 0;

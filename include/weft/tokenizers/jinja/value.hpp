@@ -199,12 +199,4 @@ inline std::string_view type_name(const Value& value) noexcept {
   return "function";
 }
 
-/// What one rendering may use. A template comes from a file that anybody may have written: it may ask for endless loops
-/// and for strings of any length.
-struct RenderLimits {
-  std::size_t steps = 50'000'000;            ///< expressions and statements evaluated, elements looked at
-  std::size_t bytes = std::size_t{1} << 30;  ///< of all strings and lists made, those let go of too
-  std::size_t depth = 800;                   ///< evaluations inside one another, as in macros that call themselves
-};
-
 }  // namespace weft::inline v0::detail::jinja
