@@ -1,13 +1,17 @@
 // What weft does on an NVIDIA device, as a share of what the device can do, measured in the same run: the table of
 // RESULTS.md, which run.sh prints.
 //
-//   device_bench [--rehearse] [FILE]     FILE gets the values, for peers.py; --rehearse takes small sizes
+//   device_bench [--rehearse] [--seconds N] [FILE]     FILE gets the values, for peers.py; --rehearse takes small
+//   sizes;
+//                                                      what is not begun after so many seconds is not measured
 //
 // Without a device it says so and ends with 1, and so it does where a line could not be measured.
 #include <algorithm>
+#include <chrono>
 #include <cmath>
 #include <cstdint>
 #include <cstdio>
+#include <exception>
 #include <fstream>
 #include <iostream>
 #include <string>
@@ -96,11 +100,15 @@ std::vector<Line> roof_lines(const Sizes& sizes, Roofs& roofs) {
 }  // namespace bench
 
 int main(int argc, char** argv) try {
+  const auto begin = std::chrono::steady_clock::now();
+  std::chrono::seconds budget = std::chrono::hours(1);
   bool rehearsal = false;
   std::string file;
   for (int i = 1; i < argc; ++i) {
     if (std::string_view(argv[i]) == "--rehearse") {
       rehearsal = true;
+    } else if (std::string_view(argv[i]) == "--seconds" && i + 1 < argc) {
+      budget = std::chrono::seconds(std::stoi(argv[++i]));
     } else {
       file = argv[i];
     }
@@ -114,7 +122,8 @@ int main(int argc, char** argv) try {
   std::vector<bench::Line> lines = bench::roof_lines(sizes, roofs);
   for (auto part : {bench::model_lines, bench::kernel_lines})
     for (bench::Line& line : part(sizes, roofs)) lines.push_back(std::move(line));
-  const auto values = bench::measure(lines, std::cout, std::cerr);
+  const auto there_is_time = [&] { return std::chrono::steady_clock::now() - begin < budget; };
+  const auto values = bench::measure(lines, std::cout, std::cerr, there_is_time);
 
   if (!file.empty()) {
     std::ofstream to(file);
@@ -122,7 +131,7 @@ int main(int argc, char** argv) try {
       if (std::isfinite(value)) to << what << '\t' << value << '\n';
   }
   return std::all_of(values.begin(), values.end(), [](const auto& v) { return std::isfinite(v.second); }) ? 0 : 1;
-} catch (const weft::Error& error) {
+} catch (const std::exception& error) {
   std::cerr << "error: " << error.what() << '\n';
   return 1;
 }

@@ -11,6 +11,7 @@
 #include <weft/cuda/ops/activation.cuh>
 #include <weft/cuda/ops/attention.cuh>
 #include <weft/cuda/ops/attention_decode.cuh>
+#include <weft/cuda/ops/grouped_linear.cuh>
 #include <weft/cuda/ops/layer_norm.cuh>
 #include <weft/cuda/ops/rms_norm.cuh>
 #include <weft/cuda/ops/rope.cuh>
@@ -67,11 +68,32 @@ Found measure_prompt_attention(const Llama& s, std::size_t tokens, const Roofs& 
   return {speed * 1e-12, share_of(speed, roofs.operations_per_second)};
 }
 
-Found measure_sampling(std::size_t vocab, int calls) {
+/// The products of the experts' first matrix, each with the tokens that chose it: as many for each expert.
+Found measure_grouped_product(const Mixture& m, const Roofs& roofs) {
+  const Stream stream;
+  const std::size_t rows = m.tokens * m.chosen;
+  const auto x = random_tensor<half, 2>({m.tokens, m.hidden}, stream);
+  const auto weights = random_tensor<half, 3>({m.experts, m.intermediate, m.hidden}, stream);
+  DeviceTensor<half, 2> y({rows, m.intermediate}, stream);
+  std::vector<std::int32_t> experts(rows);
+  for (std::size_t i = 0; i < rows; ++i) experts[i] = static_cast<std::int32_t>(i % m.experts);
+  const auto chosen = upload(experts, stream);
+  const auto shares = upload(std::vector<float>(rows, 1.f), stream);
+  DeviceTensor<std::int32_t, 1> memory({weft::cuda::RowGroups::elements_for(rows, m.experts)}, stream);
+  const weft::cuda::RowGroups groups(memory.data(), rows, m.experts);
+  const double took = seconds(stream, 4, [&](int) {
+    weft::cuda::group_rows(chosen.data(), shares.data(), rows, m.experts, groups, stream);
+    weft::cuda::grouped_linear(x, weights, groups, y, stream);
+  });
+  const double speed = 2.0 * static_cast<double>(rows * m.hidden) * static_cast<double>(m.intermediate) / took;
+  return {speed * 1e-12, share_of(speed, roofs.operations_per_second)};
+}
+
+Found measure_sampling(const weft::SamplingParams& params, std::size_t vocab, int calls) {
   const Stream stream;
   const auto logits = random_tensor<float, 2>({1, vocab}, stream);
   const weft::cuda::DeviceBuffer draw(sizeof(weft::cuda::DeviceDraw), stream);
-  weft::cuda::DeviceSampler sampler({.temperature = 0.1f, .top_k = 50, .top_p = 0.95f}, 1, stream);
+  weft::cuda::DeviceSampler sampler(params, 1, stream);
   return {1e6 * seconds(stream, calls, [&](int) { sampler(logits, draw.as<weft::cuda::DeviceDraw>()); })};
 }
 
@@ -108,6 +130,15 @@ class Rows {
   DeviceTensor<half, 1> gain_;
 };
 
+template <weft::Activation Kind>
+void activate(Rows& r, int i) {
+  weft::cuda::activation(Kind, r.x(i), r.y(i), r.stream());
+}
+template <weft::Activation Kind>
+void activate_gated(Rows& r, int i) {
+  weft::cuda::gated_activation(Kind, r.x(i), r.z(i), r.y(i), r.stream());
+}
+
 /// A kernel, how many tensors it reads and writes, and a call of it.
 struct RowKernel {
   const char* name;
@@ -125,10 +156,13 @@ constexpr RowKernel row_kernels[] = {
        weft::cuda::add_layer_norm(r.x(i), r.z(i), r.gain(), r.gain(), r.y(i), {.eps = 1e-5f}, r.stream());
      }},
     {"softmax", 2, [](Rows& r, int i) { weft::cuda::softmax(r.x(i), r.y(i), -1, r.stream()); }},
-    {"activation, gelu", 2,
-     [](Rows& r, int i) { weft::cuda::activation(weft::Activation::gelu, r.x(i), r.y(i), r.stream()); }},
-    {"gated_activation, silu", 3,
-     [](Rows& r, int i) { weft::cuda::gated_activation(weft::Activation::silu, r.x(i), r.z(i), r.y(i), r.stream()); }},
+    {"activation, silu", 2, activate<weft::Activation::silu>},
+    {"activation, gelu", 2, activate<weft::Activation::gelu>},
+    {"activation, gelu_tanh", 2, activate<weft::Activation::gelu_tanh>},
+    {"activation, quick_gelu", 2, activate<weft::Activation::quick_gelu>},
+    {"activation, relu", 2, activate<weft::Activation::relu>},
+    {"gated_activation, silu", 3, activate_gated<weft::Activation::silu>},
+    {"gated_activation, gelu_tanh", 3, activate_gated<weft::Activation::gelu_tanh>},
 };
 
 Found speed_of_rows(double bytes, double took, const Roofs& roofs) {
@@ -142,10 +176,11 @@ Found measure_rows(const RowKernel& kernel, const Sizes& sizes, std::size_t byte
 }
 
 /// Heads of 128 elements, in place.
-Found measure_rope(const Sizes& sizes, std::size_t bytes, const Roofs& roofs) {
+Found measure_rope(const Sizes& sizes, std::size_t bytes, weft::RopePairing pairing, const Roofs& roofs) {
   constexpr std::size_t head_dim = 128;
   Rows rows(sizes, bytes);
-  const weft::cuda::DeviceRopeTable table(weft::RopeTable(head_dim, rows.rows(), {.theta = 500000.f}), rows.stream());
+  const weft::cuda::DeviceRopeTable table(
+      weft::RopeTable(head_dim, rows.rows(), {.theta = 500000.f, .pairing = pairing}), rows.stream());
   std::vector<std::int32_t> order(rows.rows());
   for (std::size_t i = 0; i < order.size(); ++i) order[i] = static_cast<std::int32_t>(i);
   const auto positions = upload(order, rows.stream());
@@ -172,6 +207,11 @@ std::vector<Line> kernel_lines(const Sizes& sizes, const Roofs& roofs) {
                    [&roofs, s = sizes.large, tokens = sizes.attention_tokens] {
                      return measure_prompt_attention(s, tokens, roofs);
                    }});
+  lines.push_back({"grouped product, 2048 tokens, 2 of 8 experts of 14336 x 4096",
+                   "TFLOP/s",
+                   "the product",
+                   {},
+                   [&roofs, mixture = sizes.mixture] { return measure_grouped_product(mixture, roofs); }});
   for (const std::size_t i : {0u, 1u}) {
     const std::string size = i == 0 ? ", 16 MiB" : ", 256 MiB";
     const auto line = [&](std::string name, std::function<Found()> work) {
@@ -180,13 +220,23 @@ std::vector<Line> kernel_lines(const Sizes& sizes, const Roofs& roofs) {
     for (const RowKernel& kernel : row_kernels)
       line(kernel.name,
            [&roofs, &kernel, sizes, bytes = sizes.row_bytes[i]] { return measure_rows(kernel, sizes, bytes, roofs); });
-    line("apply_rope", [&roofs, sizes, bytes = sizes.row_bytes[i]] { return measure_rope(sizes, bytes, roofs); });
+    for (const weft::RopePairing pairing : {weft::RopePairing::halves, weft::RopePairing::interleaved})
+      line(pairing == weft::RopePairing::halves ? "apply_rope, halves" : "apply_rope, interleaved",
+           [&roofs, sizes, pairing, bytes = sizes.row_bytes[i]] { return measure_rope(sizes, bytes, pairing, roofs); });
   }
-  lines.push_back({"sampling, vocabulary of 128k, top-k 50, top-p 0.95",
-                   "us",
-                   "",
-                   {.most_value = 30.0},
-                   [vocab = sizes.large.vocab, calls = sizes.calls] { return measure_sampling(vocab, calls); }});
+  for (const auto& [what, params] :
+       {std::pair<const char*, weft::SamplingParams>{"the likeliest", {.temperature = 0.f}},
+        {"temperature", {.temperature = 0.1f}},
+        {"top-k 50, top-p 0.95", {.temperature = 0.1f, .top_k = 50, .top_p = 0.95f}},
+        {"top-p 0.95", {.temperature = 0.1f, .top_p = 0.95f}},
+        {"min-p 0.05", {.temperature = 0.1f, .min_p = 0.05f}}})
+    lines.push_back({std::string("sampling, vocabulary of 128k, ").append(what),
+                     "us",
+                     "",
+                     {.most_value = 30.0},
+                     [params = params, vocab = sizes.large.vocab, calls = sizes.calls] {
+                       return measure_sampling(params, vocab, calls);
+                     }});
   return lines;
 }
 

@@ -1,9 +1,12 @@
 """Measures PyTorch and transformers on the device of this machine, beside what weft reached in the same run.
 
-    python3 peers.py [--rehearse] VALUES      VALUES: what device_bench wrote
+    python3 peers.py [--rehearse] [--seconds N] VALUES      VALUES: what device_bench wrote
+
+What is not measured after so many seconds stands in the table as such.
 """
 
 import argparse
+import signal
 import statistics
 import sys
 import time
@@ -11,7 +14,16 @@ import time
 parser = argparse.ArgumentParser()
 parser.add_argument("values")
 parser.add_argument("--rehearse", action="store_true", help="small sizes, on the CPU where there is no device")
+parser.add_argument("--seconds", type=int, default=3600)
 options = parser.parse_args()
+deadline = time.monotonic() + options.seconds
+
+
+def stop(*_):
+    raise TimeoutError("there is no time left")
+
+
+signal.signal(signal.SIGALRM, stop)
 
 weft = {}
 with open(options.values, encoding="utf-8") as file:
@@ -27,7 +39,13 @@ print("|---|---|---|---|---|", flush=True)
 def row(peer, unit, beside, goal, measure):
     """Prints a line of the table; `beside` names weft's line, whose larger value is the better one."""
     try:
-        found = measure()
+        if torch is None:
+            raise RuntimeError("there is no PyTorch with a device")
+        signal.setitimer(signal.ITIMER_REAL, max(1e-3, deadline - time.monotonic()))
+        try:
+            found = measure()
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
     except Exception as error:  # the other lines are measured all the same
         print(f"{peer}: {type(error).__name__}: {error}", file=sys.stderr, flush=True)
         found = None
@@ -47,9 +65,7 @@ except ImportError:
 device = "cuda" if torch is not None and torch.cuda.is_available() else "cpu"
 if device == "cpu" and not options.rehearse:
     torch = None
-if torch is None:
-    print("There is no PyTorch with a device: nothing is compared.", file=sys.stderr)
-elif options.rehearse:
+if options.rehearse:
     print("A rehearsal with small sizes: these numbers say nothing.", file=sys.stderr)
 
 
@@ -167,13 +183,13 @@ def generate_small():
 
 if torch is not None:
     torch.manual_seed(0)
-    row("PyTorch matmul, bf16, 8192 x 8192 x 8192", "TFLOP/s", "product of 8192 x 8192 x 8192 in bf16, cuBLASLt", "",
-        matmul)
-    row("PyTorch scaled_dot_product_attention, 8k tokens, causal", "TFLOP/s",
-        "prompt attention, 8k tokens, causal, 32/8 heads of 128", "", prompt_attention)
-    row("PyTorch scaled_dot_product_attention, one token, 32k keys", "TB/s",
-        "decode attention, 32k keys, 32/8 heads of 128", "", decode_attention)
-    row("transformers generate, static cache, compiled, 1B in f16", "tokens/s", "decode, 1B in f16, batch 1",
-        ">= 1.3 x", generate_small)
-    row("transformers generate, static cache, compiled, 8B in f16", "tokens/s", "decode, 8B in f16, batch 1",
-        ">= 1.3 x", generate_large)
+row("PyTorch matmul, bf16, 8192 x 8192 x 8192", "TFLOP/s", "product of 8192 x 8192 x 8192 in bf16, cuBLASLt", "",
+    matmul)
+row("PyTorch scaled_dot_product_attention, 8k tokens, causal", "TFLOP/s",
+    "prompt attention, 8k tokens, causal, 32/8 heads of 128", "", prompt_attention)
+row("PyTorch scaled_dot_product_attention, one token, 32k keys", "TB/s",
+    "decode attention, 32k keys, 32/8 heads of 128", "", decode_attention)
+row("transformers generate, static cache, compiled, 1B in f16", "tokens/s", "decode, 1B in f16, batch 1",
+    ">= 1.3 x", generate_small)
+row("transformers generate, static cache, compiled, 8B in f16", "tokens/s", "decode, 8B in f16, batch 1",
+    ">= 1.3 x", generate_large)

@@ -46,6 +46,13 @@ constexpr double causal_attention_operations(std::size_t tokens, std::size_t hea
   return 4.0 * pairs * static_cast<double>(heads * head_dim);
 }
 
+/// A mixture of experts, of which every token chooses some.
+struct Mixture {
+  std::size_t tokens, hidden, intermediate, experts, chosen;
+};
+/// A layer of Mixtral 8x7B in a prompt.
+inline constexpr Mixture mixtral{2048, 4096, 14336, 8, 2};
+
 /// Everything that is measured has these sizes.
 struct Sizes {
   Llama large = llama_8b;
@@ -54,8 +61,9 @@ struct Sizes {
   std::size_t product = 8192;         ///< rows, columns and k of the product that is the roof
   std::size_t tokens_per_round = 64;  ///< of decode
   std::size_t prompt_tokens = 4096;
-  std::size_t keys = 32768;                          ///< of decode attention
-  std::size_t attention_tokens = 8192;               ///< of prompt attention
+  std::size_t keys = 32768;             ///< of decode attention
+  std::size_t attention_tokens = 8192;  ///< of prompt attention
+  Mixture mixture = mixtral;
   std::size_t row_elements = 4096;                   ///< of norms, rope and activations
   std::size_t arena_bytes = std::size_t{512} << 20;  ///< of each of their tensors, many times the second cache
   std::size_t row_bytes[2] = {std::size_t{16} << 20, std::size_t{256} << 20};  ///< that one call works on
@@ -73,6 +81,7 @@ inline Sizes rehearsal_sizes() {
   sizes.prompt_tokens = 24;
   sizes.keys = 300;
   sizes.attention_tokens = 70;
+  sizes.mixture = {9, 32, 40, 3, 2};
   sizes.row_elements = 128;
   sizes.arena_bytes = std::size_t{1} << 13;
   sizes.row_bytes[0] = std::size_t{1} << 11;

@@ -101,14 +101,17 @@ inline Found measure(const Line& line, std::ostream& errors) {
   return {std::nan("")};
 }
 
-/// Measures line after line and writes each as soon as it is known. Returns the values found, by line; NaN where there
-/// are none.
-inline std::vector<std::pair<std::string, double>> measure(const std::vector<Line>& lines, std::ostream& out,
-                                                           std::ostream& errors) {
+/// Measures line after line, as long as there_is_time(), and writes each as soon as it is known. Returns the values
+/// found, by line; NaN where there are none.
+inline std::vector<std::pair<std::string, double>> measure(
+    const std::vector<Line>& lines, std::ostream& out, std::ostream& errors,
+    const std::function<bool()>& there_is_time = [] { return true; }) {
   std::vector<std::pair<std::string, double>> values;
   out << table_head << std::flush;
   for (const Line& line : lines) {
-    const Found found = measure(line, errors);
+    const bool begins = there_is_time();
+    if (!begins) errors << line.what << ": there is no time left\n";
+    const Found found = begins ? measure(line, errors) : Found{std::nan("")};
     out << row(line, found) << std::flush;
     values.emplace_back(line.what, found.value);
   }

@@ -123,13 +123,25 @@ weft::SamplingParams sampling_of(const Options& o, const weft::GenerationConfig&
   return params;
 }
 
+/// Before a model is loaded: whether it can run where it is to.
+void check_device(const Options& o) {
+  if (o.device == "cpu") return;
+#if GENERATE_CUDA
+  require_cuda_device();
+  if (o.cache != "f32" || o.compute != "native")
+    throw weft::ConfigError("--device cuda: the cache and the products have the weights' type there");
+#else
+  throw weft::UnsupportedError("--device cuda: this program was built without GENERATE_CUDA");
+#endif
+}
+
 /// Where the model runs. A device takes its own copy of the weights: the host reads them from the mapped file.
 std::unique_ptr<weft::TokenSequence> sequence_of(const Options& o, const weft::CausalLM& model) {
   if (o.device == "cpu") return std::make_unique<weft::Session>(model, o.session);
 #if GENERATE_CUDA
   return cuda_sequence(model, o.session);
 #else
-  throw weft::UnsupportedError("--device cuda: this program was built without GENERATE_CUDA");
+  return nullptr;  // check_device() has refused it
 #endif
 }
 
@@ -191,6 +203,7 @@ void run(Options& o) {
   if (!o.weights.empty()) o.load.weights = weft::dtype_named(o.weights);
   if (o.in_place || o.device == "cuda") o.load.load = weft::Load::in_place;
   if (o.prompt == "-") o.prompt.assign(std::istreambuf_iterator<char>(std::cin), {});
+  check_device(o);
   const weft::CausalLM model = load(o);
   weft::Generator generate(sequence_of(o, model), sampling_of(o, model.generation_config()));
 

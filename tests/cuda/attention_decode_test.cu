@@ -1,5 +1,7 @@
 #include <weft/cuda/ops/attention_decode.cuh>
 
+#include <memory>
+
 #include "attention_reference.cuh"
 
 namespace weft {
@@ -18,7 +20,7 @@ struct Sizes {
 /// Keys of four sequences: in rows of their own, or, of `page_keys` each, in pages that lie in no order.
 template <class T>
 void check(const Sizes& s, const AttentionParams& params, std::size_t page_keys, bool apart, cudaStream_t stream,
-           bool alibi = false, std::size_t radius = 0) {
+           bool alibi = false, std::size_t radius = 0, bool masked = false) {
   SCOPED_TRACE(::testing::Message() << "heads " << s.heads << "/" << s.kv_heads << " of " << s.head_dim << ", "
                                     << s.capacity << " keys, pages of " << page_keys << (apart ? ", apart" : ""));
   const std::vector<std::int32_t> keys = {static_cast<std::int32_t>(s.capacity), 1, 0,
@@ -39,6 +41,13 @@ void check(const Sizes& s, const AttentionParams& params, std::size_t page_keys,
   const auto device_keys = testing::Biases::up(keys, stream);
   const auto device_pages = testing::Biases::up(pages, stream);
   const testing::Biases biases(s.heads, alibi, radius, stream);
+  const std::size_t capacity = pages_each * rows;
+  const std::unique_ptr<bool[]> mask(new bool[batch * capacity]);
+  for (std::size_t i = 0; i < batch * capacity; ++i) mask[i] = !masked || (i * 7 / 3 % 4 != 1 && i / capacity != 1);
+  cuda::DeviceTensor<bool, 1> device_mask({masked ? batch * capacity : 0}, stream);
+  if (masked) device_mask.upload(TensorView<const bool, 1>(mask.get(), {batch * capacity}));
+  AttentionParams on_device = biases.device(params);
+  on_device.key_mask = {device_mask.data(), device_mask.size()};
   cuda::DeviceBuffer workspace(
       cuda::attention_decode_workspace_bytes(batch, s.heads, s.kv_heads, s.head_dim, pages_each * rows), stream);
   workspace.clear();
@@ -47,8 +56,8 @@ void check(const Sizes& s, const AttentionParams& params, std::size_t page_keys,
   for (int turn = 0; turn < 2; ++turn) {  // the first one leaves the workspace as it was
     cuda::check(cudaMemsetAsync(const_cast<T*>(out.memory.data()), 0xff, out.memory.bytes(), stream),
                 "cudaMemsetAsync");
-    cuda::attention_decode(queries.view, device_k.view, device_v.view, device_keys.data(), out.view,
-                           biases.device(params), workspace.data(), stream, table);
+    cuda::attention_decode(queries.view, device_k.view, device_v.view, device_keys.data(), out.view, on_device,
+                           workspace.data(), stream, table);
     const auto found = out.download();
     for (std::size_t b = 0; b < batch; ++b)
       for (std::size_t h = 0; h < s.heads; ++h) {
@@ -56,8 +65,10 @@ void check(const Sizes& s, const AttentionParams& params, std::size_t page_keys,
         const auto at = [&](const Tensor<T, 4>& x, std::size_t j, std::size_t d) {
           return number(x(static_cast<std::size_t>(pages[b * pages_each + j / rows]), j % rows, kv_head, d));
         };
+        AttentionParams on_host = biases.host(params);
+        on_host.key_mask = {mask.get() + b * capacity, capacity};
         const auto expected = testing::attention_reference(
-            biases.host(params), h, s.heads, keys[b] - 1, static_cast<std::size_t>(keys[b]), s.head_dim,
+            on_host, h, s.heads, keys[b] - 1, static_cast<std::size_t>(keys[b]), s.head_dim,
             [&](std::size_t d) { return number(q(b, h, d)); },
             [&](std::size_t j, std::size_t d) { return at(k, j, d); },
             [&](std::size_t j, std::size_t d) { return at(v, j, d); });
@@ -104,6 +115,21 @@ TYPED_TEST(AttentionDecode, WithEveryRule) {
   check<T>(s, {.scale = 0.125f, .soft_cap = 2.f}, 16, false, this->stream);
   check<T>(s, {.scale = 0.125f}, 0, false, this->stream, true);
   check<T>(s, {.scale = 0.125f, .window = 290, .soft_cap = 3.f}, 0, false, this->stream, true, 30);
+  check<T>(s, {.scale = 0.125f}, 0, false, this->stream, false, 0, true);
+  check<T>(s, {.scale = 0.125f, .window = 290, .soft_cap = 3.f}, 37, true, this->stream, true, 30, true);
+}
+
+TYPED_TEST(AttentionDecode, OfNothing) {
+  using T = TypeParam;
+  const testing::OnDevice<T, 3> out(testing::random_tensor<T, 3>({2, 4, 64}, 1), false, this->stream);
+  const testing::OnDevice<T, 4> empty({2, 0, 2, 64}, false, this->stream);
+  const auto keys = testing::Biases::up<std::int32_t>({0, 0}, this->stream);
+  cuda::DeviceBuffer workspace(cuda::attention_decode_workspace_bytes(2, 4, 2, 64, 0), this->stream);
+  workspace.clear();
+  cuda::attention_decode(out.view, empty.view, empty.view, keys.data(), out.view, {.scale = 1.f}, workspace.data(),
+                         this->stream);
+  const Tensor<T, 3> found = out.download();
+  for (const T element : found.elements()) EXPECT_EQ(static_cast<float>(element), 0.f);
 }
 
 TYPED_TEST(AttentionDecode, RefusesWhatDoesNotFit) {
@@ -122,7 +148,7 @@ TYPED_TEST(AttentionDecode, RefusesWhatDoesNotFit) {
                ShapeError);
   EXPECT_THROW(cuda::attention_decode(q.view, k.view, k.view, nullptr, q.view,
                                       AttentionParams{.scale = 1.f, .key_mask = mask}, nullptr, this->stream),
-               UnsupportedError);
+               ShapeError);
 }
 
 }  // namespace

@@ -1,6 +1,9 @@
 #include <weft/cuda/ops/attention.cuh>
 
+#include <limits>
 #include <memory>
+
+#include <weft/cuda/ops/elementwise.cuh>
 
 #include "attention_reference.cuh"
 
@@ -108,6 +111,71 @@ TYPED_TEST(Attention, WithEveryRule) {
   check<T>(s, {.scale = scale, .offset = 20, .key_mask = {mask.get(), 70}}, false, this->stream);
 }
 
+// As on the CPU: hidden keys, those behind the last token's and those before every window.
+TYPED_TEST(Attention, WhatLiesAtKeysThatNobodySeesDoesNotMatter) {
+  using T = TypeParam;
+  constexpr std::size_t tokens = 5, keys = 90, heads = 2;
+  Inputs<T> in({tokens, keys, heads, 1, 64});
+  const auto nan = static_cast<T>(std::numeric_limits<float>::quiet_NaN());
+  const std::unique_ptr<bool[]> mask(new bool[keys]);
+  for (std::size_t j = 0; j < keys; ++j) {
+    mask[j] = j % 7 != 3;
+    if (mask[j] && j >= 31 && j < 45) continue;
+    for (std::size_t d = 0; d < 64; ++d) in.k(j, 0, d) = in.v(j, 0, d) = nan;
+  }
+  for (const bool apart : {false, true}) {
+    const testing::OnDevice<T, 3> q(in.q, apart, this->stream), k(in.k, apart, this->stream),
+        v(in.v, apart, this->stream);
+    const testing::OnDevice<T, 3> out(in.q.extents(), apart, this->stream);
+    cuda::DeviceTensor<bool, 1> hidden({keys}, this->stream);
+    hidden.upload(TensorView<const bool, 1>(mask.get(), {keys}));
+    AttentionParams params{.scale = 0.125f, .offset = 40, .window = 10, .key_mask = {mask.get(), keys}};
+    AttentionParams on_device = params;
+    on_device.key_mask = {hidden.data(), keys};
+    cuda::attention(q.view, k.view, v.view, out.view, on_device, this->stream);
+    const auto found = out.download();
+    for (std::size_t j = 0; j < keys; ++j)
+      if (!(mask[j] && j >= 31 && j < 45))
+        for (std::size_t d = 0; d < 64; ++d) in.k(j, 0, d) = in.v(j, 0, d) = T{};
+    for (std::size_t t = 0; t < tokens; ++t)
+      for (std::size_t h = 0; h < heads; ++h) expect_head(found, t, h, in.expected(params, t, h, 40 + t, 0, keys));
+    for (std::size_t j = 0; j < keys; ++j)
+      if (!(mask[j] && j >= 31 && j < 45))
+        for (std::size_t d = 0; d < 64; ++d) in.k(j, 0, d) = in.v(j, 0, d) = nan;
+  }
+}
+
+// Every choice of rules at once, at odd sizes.
+TYPED_TEST(Attention, WithEveryCombinationOfRules) {
+  using T = TypeParam;
+  const std::unique_ptr<bool[]> mask(new bool[61]);
+  for (std::size_t i = 0; i < 61; ++i) mask[i] = i % 5 != 2;
+  const std::size_t head_dims[] = {64, 80, 96, 128, 256};
+  for (unsigned choice = 0; choice < 64; ++choice) {
+    const auto chosen = [&](unsigned bit) { return (choice >> bit & 1u) != 0; };
+    AttentionParams params{.scale = 0.11f, .causal = chosen(0), .offset = 24};
+    if (chosen(1)) params.window = 19;
+    if (chosen(2)) params.soft_cap = 2.5f;
+    if (chosen(3)) params.key_mask = {mask.get(), 61};
+    SCOPED_TRACE(::testing::Message() << "choice " << choice);
+    check<T>({37, 61, 3, choice % 2 == 0 ? 1u : 3u, head_dims[choice % 5]}, params, choice % 3 == 0, this->stream,
+             chosen(4), chosen(5) ? 7 : 0);
+  }
+}
+
+TYPED_TEST(Attention, OfNothing) {
+  using T = TypeParam;
+  const testing::OnDevice<T, 3> none({0, 2, 64}, false, this->stream);
+  const testing::OnDevice<T, 3> some({3, 2, 64}, false, this->stream);
+  const bool all = false;
+  EXPECT_NO_THROW(cuda::attention(none.view, some.view, some.view, none.view, {.scale = 1.f}, this->stream));
+  EXPECT_NO_THROW(cuda::attention(none.view, none.view, none.view, none.view, {.scale = 1.f}, this->stream));
+  cuda::fill(some.view, static_cast<T>(7.f), this->stream);
+  cuda::attention(some.view, none.view, none.view, some.view, {.scale = 1.f, .causal = all}, this->stream);
+  const Tensor<T, 3> found = some.download();
+  for (const T element : found.elements()) EXPECT_EQ(static_cast<float>(element), 0.f);
+}
+
 TYPED_TEST(Attention, OfUnequalSequencesIsThatOfEachAlone) {
   using T = TypeParam;
   const std::vector<cuda::SequenceRange> ranges = {
@@ -149,6 +217,15 @@ TYPED_TEST(Attention, RefusesWhatDoesNotFit) {
   EXPECT_THROW(
       cuda::attention(q.view, fits.view, fits.view, q.view, AttentionParams{.scale = 1.f, .offset = 1}, this->stream),
       ShapeError);
+  for (const std::size_t offset :
+       {std::size_t{1}, std::numeric_limits<std::size_t>::max(), std::numeric_limits<std::size_t>::max() - 4})
+    EXPECT_THROW(cuda::attention(q.view, fits.view, fits.view, q.view, AttentionParams{.scale = 1.f, .offset = offset},
+                                 this->stream),
+                 ShapeError);
+  EXPECT_THROW(
+      cuda::attention(q.view, fits.view, fits.view, q.view,
+                      AttentionParams{.scale = 1.f, .causal = false, .offset = std::size_t{1} << 40}, this->stream),
+      UnsupportedError);
   const float slopes[3] = {};
   EXPECT_THROW(cuda::attention(q.view, fits.view, fits.view, q.view,
                                AttentionParams{.scale = 1.f, .alibi_slopes = slopes}, this->stream),

@@ -29,6 +29,12 @@ std::vector<std::string> decoder_names() {
   return names;
 }
 
+std::vector<std::string> decoder_families() {
+  std::vector<std::string> families;
+  for (const DecoderArchitecture* architecture : decoder_architectures) families.emplace_back(architecture->model_type);
+  return families;
+}
+
 CausalLM load_decoder(std::string_view name) {
   const Checkpoint checkpoint = Checkpoint::open(fixtures / name);
   const DecoderArchitecture& architecture = find_architecture(checkpoint.config());

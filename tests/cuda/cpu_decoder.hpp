@@ -14,6 +14,8 @@ namespace weft::testing {
 
 /// The names of all fixtures, sorted.
 std::vector<std::string> decoder_names();
+/// The families of the registry.
+std::vector<std::string> decoder_families();
 /// One of them, or the model in a folder, its matrices where the file has them.
 CausalLM load_decoder(std::string_view name);
 /// The folder of the model that ships.

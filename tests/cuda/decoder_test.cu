@@ -1,8 +1,11 @@
 #include <weft/cuda/models/device_session.cuh>
 
+#include <limits>
 #include <optional>
+#include <set>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "cpu_decoder.hpp"
@@ -141,6 +144,69 @@ TEST_F(Decoder, DrawsWhatTheCpuDrawsFromItsLogits) {
   EXPECT_EQ(draws.position(), prompt.size() + 4);
 }
 
+TEST_F(Decoder, DrawsFromNumbersAlone) {
+  const CausalLM host = testing::load_decoder("llama-gqa");
+  CausalLM::Parts parts = host.parts();
+  for (float& gain : parts.weights.final_norm.gain.elements()) gain = std::numeric_limits<float>::quiet_NaN();
+  cuda::DeviceSession<half> session(cuda::DeviceCausalLM<half>(CausalLM(std::move(parts))), {.context = 8});
+  session.set_sampling({});
+  const std::vector<TokenId> prompt{1, 2};
+  EXPECT_THROW(session.draw(prompt), NumericError);
+  EXPECT_EQ(session.position(), 0u);
+  for (int i = 0; i < 3; ++i) EXPECT_THROW(session.draw(std::vector<TokenId>{1}), NumericError);
+  EXPECT_EQ(session.position(), 0u);
+}
+
+TEST_F(Decoder, WhatIsRefusedChangesNothing) {
+  const CausalLM host = testing::load_decoder("llama-gqa");
+  const cuda::DeviceCausalLM<half> model(host);
+  cuda::DeviceSession<half> session(model, {.context = 16}), other(model, {.context = 16});
+  const SamplingParams params{.temperature = 2.f, .seed = 5};
+  session.set_sampling(params);
+  other.set_sampling(params);
+  std::vector<TokenId> ids{1}, expected{1};
+  for (int i = 0; i < 6; ++i) {
+    ids = {session.draw(ids).id};
+    expected = {other.draw(expected).id};
+    ASSERT_EQ(ids, expected);
+    EXPECT_THROW(session.set_sampling({.temperature = -1.f}), ConfigError);
+    EXPECT_THROW(session.set_sampling({.presence_penalty = 1.f}), ConfigError);
+    EXPECT_THROW(session.draw(std::vector<TokenId>(20, 1)), ShapeError);
+  }
+  session.set_sampling({.temperature = 0.f});  // the record of a step is made again
+  other.set_sampling({.temperature = 0.f});
+  EXPECT_EQ(session.draw(ids).id, other.draw(ids).id);
+}
+
+// A session computes where its model is, whatever the current device is.
+TEST_F(Decoder, RunsOnTheDeviceOfItsModel) {
+  if (cuda::device_count() < 2) GTEST_SKIP() << "there is one device: several are NOT tested here";
+  const CausalLM host = testing::load_decoder("llama-gqa");
+  const std::vector<TokenId> prompt = testing::decoder_prompt("llama-gqa");
+  std::optional<cuda::DeviceCausalLM<half>> model;
+  {
+    const cuda::DeviceScope scope(1);
+    model.emplace(host);
+  }
+  EXPECT_EQ(model->device(), 1);
+  cuda::DeviceSession<half> session(*model, {.context = prompt.size() + 6, .chunk = 3});
+  session.set_sampling({.temperature = 0.f});
+  std::vector<TokenId> found{session.draw(prompt).id};
+  for (int i = 0; i < 5; ++i) found.push_back(session.draw({&found.back(), 1}).id);
+  EXPECT_EQ(found, testing::cpu_greedy(host, prompt, 6));
+  Tensor<float, 2> all({1, host.config().vocab});
+  session.truncate(0);
+  session.forward_all(std::span(prompt).first(1), all);
+  session.forward(std::span(prompt).first(2));
+  EXPECT_EQ(cuda::current_device(), 0);
+}
+
+TEST_F(Decoder, EveryFamilyHasAFixture) {
+  std::set<std::string> computed;
+  for (const std::string& name : testing::decoder_names()) computed.insert(testing::load_decoder(name).model_type());
+  for (const std::string& family : testing::decoder_families()) EXPECT_TRUE(computed.contains(family)) << family;
+}
+
 TEST_F(Decoder, RefusesWhatDoesNotFit) {
   const CausalLM host = testing::load_decoder("llama-gqa");
   const cuda::DeviceCausalLM<half> model(host);
@@ -159,7 +225,7 @@ TEST_F(Decoder, RefusesWhatDoesNotFit) {
 TEST_F(Decoder, TooLittleMemoryIsSaidBeforeItIsTaken) {
   const std::size_t much = std::size_t{1} << 60;
   try {
-    cuda::detail::require_free_bytes("the model", much);
+    cuda::require_free_bytes("the model", much);
     FAIL() << "nobody has so much";
   } catch (const CudaError& error) {
     const std::string text = error.what();

@@ -131,6 +131,25 @@ TEST_F(EncoderOnDevice, PositionsMayBeginLater) {
   }
 }
 
+TEST_F(EncoderOnDevice, RunsOnTheDeviceOfItsModel) {
+  if (cuda::device_count() < 2) GTEST_SKIP() << "there is one device: several are NOT tested here";
+  const Encoder host = testing::load_encoder_fixture("bert-masked-word");
+  const testing::EncoderSequences sequences = testing::encoder_sequences("bert-masked-word");
+  const std::vector<EncoderInput> inputs = sequences.inputs();
+  std::optional<cuda::DeviceEncoder<half>> model;
+  {
+    const cuda::DeviceScope scope(1);
+    model.emplace(host);
+  }
+  cuda::DeviceEncoderPass<half> pass(*model, {.rows = 256});
+  EncoderPass on_cpu(host);
+  on_cpu.forward(inputs);
+  pass.forward(inputs);
+  const auto found = testing::heads_of(pass.heads()), expected = testing::heads_of(on_cpu);
+  for (std::size_t i = 0; i < expected.size(); ++i) expect_rows_near(found[i], expected[i], expected[i].size(), 2e-2);
+  EXPECT_EQ(cuda::current_device(), 0);
+}
+
 TEST_F(EncoderOnDevice, RefusesWhatDoesNotFit) {
   const Encoder host = testing::load_encoder_fixture("bert");
   const cuda::DeviceEncoder<half> model(host);

@@ -117,6 +117,23 @@ TYPED_TEST(LinearOnDevice, ProductsTakeTransposesAndFloats) {
   EXPECT_THROW(plans.matmul(a_rows.view, a_rows.view, nullptr, wrong.view, this->stream), ShapeError);
 }
 
+TYPED_TEST(LinearOnDevice, OfNothingIsTheBias) {
+  using T = TypeParam;
+  cuda::MatmulPlans plans(this->stream);
+  const auto bias = testing::random_tensor<T, 1>({5}, 3);
+  const testing::OnDevice<T, 1> biases(bias, false, this->stream);
+  for (const std::size_t tokens : {3u, 20u}) {
+    const cuda::DeviceTensor<T, 2> x({tokens, 0}, this->stream), weight({5, 0}, this->stream);
+    const testing::OnDevice<T, 2> y({tokens, 5}, true, this->stream);
+    cuda::linear(plans, x, weight, biases.view.data(), y.view, this->stream);
+    testing::expect_near(
+        y.download(), [&](const Dims<2>& i) { return number(bias(i[1])); }, 0);
+    cuda::linear(plans, x, weight, nullptr, y.view, this->stream);
+    testing::expect_near(
+        y.download(), [](const Dims<2>&) { return 0.0; }, 0);
+  }
+}
+
 TYPED_TEST(LinearOnDevice, RefusesWhatDoesNotFit) {
   using T = TypeParam;
   const testing::OnDevice<T, 2> x({17, 8}, false, this->stream);

@@ -261,7 +261,8 @@ std::vector<float> on_device(const Mixture& m, const MoeWeights& w, const Tensor
   DeviceTensor<std::int32_t, 1> groups({cuda::RowGroups::elements_for(slots, m.experts)}, stream);
   DeviceTensor<float, 1> listed_weights({slots}, stream);
   DeviceTensor<T, 2> from(x, stream);
-  cuda::DeviceProducts products{cuda::MatmulPlans(stream), {}};
+  cuda::DeviceProducts products{cuda::MatmulPlans(stream),
+                                cuda::DeviceBuffer(m.hidden * m.intermediate * sizeof(T), stream)};
   cuda::DeviceTensor<T, 2> y({tokens, m.hidden}, stream);
   const auto compute = [&] {
     cuda::copy(
@@ -304,6 +305,27 @@ TYPED_TEST(Moe, IsThatOfTheCpuAndOfDoublePrecision) {
           moe(w, Activation::silu, {.experts_per_token = m.chosen, .normalised = m.normalised}, from.view(),
               {router, gathered, sum}, gate, up, LayerContext());
       testing::expect_rows_near(found, {expected.data(), expected.size()}, m.hidden,
+                                std::is_same_v<T, half> ? 2e-3 : 2e-2);
+    }
+}
+
+// Gates and ups of two formats; experts of two formats, which all compute all tokens.
+TYPED_TEST(Moe, TakesMatricesOfAnyFormat) {
+  using T = TypeParam;
+  const Mixture m{64, 32, 4, 2, true, 0, Routing::any};
+  const auto in_blocks = [](AnyTensor& weight) { weight = convert_weight(weight, DType::q8_0, Layout::rows); };
+  MoeWeights other_ups = random_moe<T>(m), other_expert = other_ups;
+  for (MlpWeights& expert : other_ups.experts) in_blocks(expert.up);
+  in_blocks(other_expert.experts[1].gate);
+  for (const MoeWeights* w : {&other_ups, &other_expert})
+    for (const std::size_t tokens : {1u, 9u}) {
+      const bool listed = w == &other_ups;
+      SCOPED_TRACE(::testing::Message() << tokens << " tokens, " << (listed ? "other ups" : "another expert"));
+      EXPECT_EQ(static_cast<bool>(cuda::LayerUploader<T>({}, this->stream).moe(*w).gates), listed);
+      const auto x = testing::random_tensor<T, 2>({tokens, m.hidden}, 2);
+      const Tensor<double, 2> doubles = in_double<T>(m, *w, x);
+      const std::vector<float> exact(doubles.elements().begin(), doubles.elements().end());
+      testing::expect_rows_near(on_device<T>(m, *w, x, this->stream), exact, m.hidden,
                                 std::is_same_v<T, half> ? 2e-3 : 2e-2);
     }
 }

@@ -1,3 +1,6 @@
+#include <limits>
+#include <string>
+
 #include <weft/cuda/ops/layer_norm.cuh>
 #include <weft/cuda/ops/rms_norm.cuh>
 
@@ -116,6 +119,9 @@ TYPED_TEST(Norm, FusedWithTheSumItIsTheNormOfTheRoundedSum) {
       cuda::add_layer_norm(x.view, residual.view, gain.view, bias.view, fused.view, {.eps = 1e-6f}, this->stream);
       cuda::layer_norm(residual.view, gain.view, bias.view, alone.view, {.eps = 1e-6f}, this->stream);
       same();
+      cuda::add_layer_norm(x.view, residual.view, gain.view, fused.view, {.eps = 1e-6f}, this->stream);
+      cuda::layer_norm(residual.view, gain.view, alone.view, {.eps = 1e-6f}, this->stream);
+      same();
     }
 }
 
@@ -133,6 +139,31 @@ TYPED_TEST(Norm, RowsOfAnyRankAreNormalisedAlike) {
   weft::detail::for_each_index(b.extents(), [&](const Dims<3>& i) {
     EXPECT_EQ(static_cast<float>(a(i[1], i[0], i[2])), static_cast<float>(b.view()(i)));
   });
+}
+
+TYPED_TEST(Norm, RefusesAnEpsThatIsNone) {
+  using T = TypeParam;
+  const testing::OnDevice<T, 2> x({2, 8}, false, this->stream);
+  const testing::OnDevice<T, 1> gain(Tensor<T, 1>({8}), false, this->stream);
+  for (const float eps : {-1e-6f, std::numeric_limits<float>::quiet_NaN()}) {
+    const auto expect_refused = [](const char* op, const auto& call) {
+      try {
+        call();
+        FAIL() << op;
+      } catch (const ConfigError& error) {
+        EXPECT_EQ(std::string(error.what()).find(std::string(op) + ": eps is "), 0u) << error.what();
+      }
+    };
+    expect_refused("rms_norm", [&] { cuda::rms_norm(x.view, gain.view, x.view, {.eps = eps}, this->stream); });
+    expect_refused("add_rms_norm",
+                   [&] { cuda::add_rms_norm(x.view, x.view, gain.view, x.view, {.eps = eps}, this->stream); });
+    expect_refused("layer_norm",
+                   [&] { cuda::layer_norm(x.view, gain.view, gain.view, x.view, {.eps = eps}, this->stream); });
+    expect_refused("layer_norm", [&] { cuda::layer_norm(x.view, gain.view, x.view, {.eps = eps}, this->stream); });
+    expect_refused("add_layer_norm", [&] {
+      cuda::add_layer_norm(x.view, x.view, gain.view, gain.view, x.view, {.eps = eps}, this->stream);
+    });
+  }
 }
 
 TYPED_TEST(Norm, EmptyAndOtherShapes) {

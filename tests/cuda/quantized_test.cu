@@ -1,5 +1,7 @@
 #include <weft/cuda/ops/quantized.cuh>
 
+#include <utility>
+
 #include <weft/quant/q4_0.hpp>
 #include <weft/quant/q4_k.hpp>
 #include <weft/quant/q8_0.hpp>
@@ -71,6 +73,52 @@ TYPED_TEST(Quantized, ProductsAreThoseOfDoublePrecision) {
   }
 }
 
+TYPED_TEST(Quantized, ProductsOfUnalignedViewsAndOfManyTokens) {
+  using T = TypeParam;
+  cuda::MatmulPlans plans(this->stream);
+  for (const DType dtype : {DType::q8_0, DType::q4_0, DType::q4_k})
+    for (const std::size_t tokens : {1u, 16u, 17u, 40u}) {
+      SCOPED_TRACE(::testing::Message() << name(dtype) << ": " << tokens << " tokens");
+      constexpr std::size_t rows = 19, k = 512;
+      const Blocks weight = Blocks::make(dtype, rows, k);
+      const cuda::QuantizedMatrix matrix(dtype, weight.bytes, rows, k, this->stream);
+      const auto x = testing::random_tensor<T, 2>({tokens, k}, 1);
+      const testing::OnDevice<T, 2> from(x, true, this->stream), to({tokens, rows}, true, this->stream);
+      const testing::OnDevice<float, 2> floats({tokens, rows}, false, this->stream);
+      const testing::OnDevice<T, 2> elements({1, rows * k + 3}, false, this->stream);
+      cuda::linear(plans, from.view, matrix, nullptr, to.view, elements.view.data(), this->stream);
+      // Many tokens are multiplied by elements of T.
+      const auto element = [&](std::size_t row, std::size_t i) {
+        const float value = weight.values(row, i);
+        return tokens > 16 ? static_cast<double>(static_cast<float>(static_cast<T>(value))) : double{value};
+      };
+      const auto expected = [&](const Dims<2>& at) {
+        double sum = 0;
+        for (std::size_t i = 0; i < k; ++i)
+          sum += static_cast<double>(static_cast<float>(x(at[0], i))) * element(at[1], i);
+        return sum;
+      };
+      testing::expect_near(to.download(), expected, 2);
+      cuda::linear(plans, from.view, matrix, nullptr, floats.view, elements.view.data() + 1, this->stream);
+      testing::expect_near(floats.download(), expected, 200);
+    }
+}
+
+TYPED_TEST(Quantized, WhatWasMovedFromIsEmpty) {
+  const Blocks weight = Blocks::make(DType::q8_0, 3, 64);
+  cuda::QuantizedMatrix matrix(DType::q8_0, weight.bytes, 3, 64, this->stream);
+  cuda::QuantizedMatrix other(std::move(matrix));
+  EXPECT_EQ(matrix.rows(), 0u);
+  EXPECT_EQ(matrix.bytes(), 0u);
+  EXPECT_EQ(other.rows(), 3u);
+  cuda::QuantizedMatrix& self = other;
+  other = std::move(self);
+  EXPECT_EQ(other.k(), 64u);
+  matrix = std::move(other);
+  EXPECT_EQ(matrix.rows(), 3u);
+  EXPECT_EQ(other.rows(), 0u);
+}
+
 TYPED_TEST(Quantized, RowsBecomeNumbersAgain) {
   using T = TypeParam;
   for (const auto [dtype, tokens, rows, k] : shapes) {
@@ -81,6 +129,11 @@ TYPED_TEST(Quantized, RowsBecomeNumbersAgain) {
     const testing::OnDevice<T, 2> all({rows, k}, false, this->stream);
     matrix.dequantize(nullptr, rows, all.view.data(), this->stream);
     testing::expect_near(all.download(), [&](const Dims<2>& at) { return value(at[0], at[1]); });
+    const testing::OnDevice<T, 2> behind({1, rows * k + 1}, false, this->stream);
+    matrix.dequantize(nullptr, rows, behind.view.data() + 1, this->stream);
+    testing::expect_near(behind.download(), [&, k = k](const Dims<2>& at) {
+      return at[1] == 0 ? 0.0 : value((at[1] - 1) / k, (at[1] - 1) % k);
+    });
     const auto last = static_cast<TokenId>(rows - 1);
     const Tensor<TokenId, 1> ids({4}, {last, -1, 0, static_cast<TokenId>(rows)});
     const testing::OnDevice<TokenId, 1> chosen(ids, false, this->stream);
@@ -101,8 +154,8 @@ TEST_F(QuantizedOther, RefusesWhatItCannotMultiply) {
   const testing::OnDevice<half, 2> x({17, 32}, false, stream);
   const testing::OnDevice<half, 2> y({17, 2}, false, stream);
   EXPECT_THROW(matrix.linear_few(x.view.data(), 32, 17, nullptr, y.view.data(), 2, stream), ShapeError);
-  EXPECT_THROW(matrix.linear_few(x.view.data() + 1, 32, 1, nullptr, y.view.data(), 2, stream), ShapeError);
-  EXPECT_THROW(matrix.linear_few(x.view.data(), 33, 1, nullptr, y.view.data(), 2, stream), ShapeError);
+  EXPECT_THROW(cuda::linear_few(x.view, matrix, nullptr, y.view, stream), ShapeError);
+  EXPECT_THROW(cuda::linear_few(y.view.narrow(0, 0, 2), matrix, nullptr, y.view.narrow(0, 0, 2), stream), ShapeError);
 }
 
 }  // namespace

@@ -94,12 +94,43 @@ TEST_F(EncoderDecoder, OneTableOfEmbeddingsIsStoredOnce) {
   EXPECT_NE(separate.encoder().weights().embedding.get(), &separate.decoder().weights().embedding);
 }
 
+TEST_F(EncoderDecoder, RunsOnTheDeviceOfItsModel) {
+  if (cuda::device_count() < 2) GTEST_SKIP() << "there is one device: several are NOT tested here";
+  const Seq2Seq host = testing::load_seq2seq_fixture("t5");
+  const std::vector<TokenId> source = testing::sources_and_targets("t5").sources[0];
+  std::unique_ptr<cuda::DeviceSeq2SeqSession<half>> session;
+  {
+    const cuda::DeviceScope scope(1);
+    const cuda::DeviceSeq2Seq<half> model(host);
+    EXPECT_EQ(model.device(), 1);
+    const cuda::DeviceScope back(0);
+    session = std::make_unique<cuda::DeviceSeq2SeqSession<half>>(model, cuda::DeviceSessionOptions{.context = 9},
+                                                                 cuda::DeviceEncoderOptions{64});
+  }
+  EXPECT_EQ(testing::answer(host, std::move(session), source, 8), testing::answer(host, nullptr, source, 8));
+  EXPECT_EQ(cuda::current_device(), 0);
+}
+
+#ifndef __CUDACC__
+// The emulation counts what is taken.
+TEST_F(EncoderDecoder, TakesNoMoreMemoryThanIsPlanned) {
+  for (const std::string name : {"bart", "t5"}) {
+    const cuda::DeviceSeq2Seq<half> model(testing::load_seq2seq_fixture(name));
+    const std::size_t before = emulation::used_bytes;
+    emulation::most_used_bytes = before;
+    const cuda::DeviceSourceEncoder<half> encoder(model, {.rows = 64});
+    EXPECT_LE(emulation::most_used_bytes - before, cuda::DeviceSourceEncoder<half>::bytes_for(model.host(), 64));
+  }
+}
+#endif
+
 TEST_F(EncoderDecoder, RefusesWhatDoesNotFit) {
   const cuda::DeviceSeq2Seq<half> model(testing::load_seq2seq_fixture("bart"));
   cuda::DeviceSourceEncoder<half> encoder(model, {.rows = 16});
   cuda::DeviceSession<half> session(model.decoder(), {.context = 4});
   const std::vector<TokenId> one{1};
   EXPECT_THROW(session.forward(one), ConfigError);  // there is no source
+  EXPECT_THROW(cuda::DeviceSourceEncoder<half>(model, {.rows = std::size_t{1} << 40}), CudaError);
   EXPECT_THROW(session.attend_to(nullptr), ConfigError);
   EXPECT_THROW(encoder.encode(std::span<const TokenId>()), ShapeError);
   EXPECT_THROW(encoder.encode(std::vector<TokenId>{-1}), ShapeError);

@@ -111,6 +111,26 @@ TEST_F(VisionOnDevice, TakesImagesOfAnySize) {
   testing::expect_rows_near({found.data(), found.size()}, {expected.data(), expected.size()}, c.image.hidden, 2e-2);
 }
 
+TEST_F(VisionOnDevice, RunsOnTheDeviceItWasMadeOn) {
+  if (cuda::device_count() < 2) GTEST_SKIP() << "there is one device: several are NOT tested here";
+  const VisionModel model = testing::load_vision_fixture("siglip");
+  const testing::ImagesAndTexts inputs = testing::images_and_texts("siglip");
+  VisionPass on_cpu(model), on_device(model);
+  TextPass texts_on_cpu(model), texts_on_device(model);
+  {
+    const cuda::DeviceScope scope(1);
+    on_device.set_layers(cuda::DeviceTower<half>::of_images(model));
+    texts_on_device.set_layers(cuda::DeviceTower<half>::of_texts(model));
+  }
+  on_cpu.forward(inputs.pixels.view());
+  on_device.forward(inputs.pixels.view());
+  expect_near(on_device, on_cpu, model.features(), on_cpu.images());
+  texts_on_cpu.forward(inputs.texts);
+  texts_on_device.forward(inputs.texts);
+  expect_near(texts_on_device, texts_on_cpu, model.features(), texts_on_cpu.texts());
+  EXPECT_EQ(cuda::current_device(), 0);
+}
+
 TEST_F(VisionOnDevice, LayersAloneMayRunElsewhere) {
   const VisionModel model = testing::load_vision_fixture("vit");
   VisionPass pass(model);

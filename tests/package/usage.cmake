@@ -20,5 +20,7 @@ foreach(number -1 1.5 x 18446744073709551616)
     expect(2 nowhere prompt "${option}=${number}")
   endforeach()
 endforeach()
+# Where a model cannot run is said before it is loaded.
+expect(1 nowhere prompt --device cuda)
 # The largest seed is one; what is missing is the model.
 expect(1 nowhere prompt --seed 18446744073709551615)

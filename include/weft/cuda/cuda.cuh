@@ -16,6 +16,7 @@
 #include <weft/cuda/ops/elementwise.cuh>
 #include <weft/cuda/ops/embedding.cuh>
 #include <weft/cuda/ops/group_rows.cuh>
+#include <weft/cuda/ops/grouped_linear.cuh>
 #include <weft/cuda/ops/index.cuh>
 #include <weft/cuda/ops/join.cuh>
 #include <weft/cuda/ops/layer_norm.cuh>

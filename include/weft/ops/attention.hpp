@@ -40,31 +40,20 @@ namespace detail {
 
 template <class K>
 void check_attention(const AttentionSequence<K>& s) {
-  const AttentionParams& params = s.params;
   require_shape("attention", "v", s.v.extents(), s.k.extents());
   require_shape("attention", "out", s.out.extents(), s.q.extents());
   if (std::is_same_v<K, BlockQ8_0> && s.q.extent(2) % BlockQ8_0::elements != 0)
     raise<ShapeError>("attention: heads of ", s.q.extent(2), " elements do not fill blocks of q8_0");
   require_extent("attention", "head_dim of k", s.k.extent(2), cache_width<K>(s.q.extent(2)));
-  if (s.k.extent(1) == 0 || s.q.extent(1) % s.k.extent(1) != 0)
-    raise<ShapeError>("attention: ", s.q.extent(1), " query heads cannot share ", s.k.extent(1), " key/value heads");
+  require_groups(s.q.extent(1), s.k.extent(1));
   if (s.q.extent(1) / s.k.extent(1) > cpu::attention_rows)
     raise<UnsupportedError>("attention: at most ", cpu::attention_rows, " query heads per key/value head, found ",
                             s.q.extent(1) / s.k.extent(1));
   const auto contiguous = [](const auto& x) { return x.extent(2) <= 1 || x.stride(2) == 1; };
   if (!contiguous(s.q) || !contiguous(s.k) || !contiguous(s.v) || !contiguous(s.out))
     raise<ShapeError>("attention: the elements of a head must be contiguous");
-  const std::size_t tokens = s.q.extent(0), keys = s.k.extent(0);
-  if (params.causal && (tokens > keys || params.offset > keys - tokens))
-    raise<ShapeError>("attention: the keys of ", tokens, " tokens from key ", params.offset, " on pass the ", keys,
-                      " keys");
-  if (!params.key_mask.empty()) require_extent("attention", "the key mask", params.key_mask.size(), s.k.extent(0));
-  if (!params.alibi_slopes.empty())
-    require_extent("attention", "the number of ALiBi slopes", params.alibi_slopes.size(), s.q.extent(1));
-  if (!params.relative_bias.empty() && (s.q.extent(1) == 0 || params.relative_bias.size() % s.q.extent(1) != 0 ||
-                                        params.relative_bias.size() / s.q.extent(1) % 2 == 0))
-    raise<ShapeError>("attention: ", params.relative_bias.size(), " relative biases for ", s.q.extent(1),
-                      " heads, expected an odd number of them for each");
+  require_keys(s.params, s.q.extent(0), s.k.extent(0));
+  require_biases(s.params, s.q.extent(1));
 }
 
 template <class K>

@@ -20,11 +20,6 @@ const float* float_row(const char* op, const char* what, const V& vector, std::s
   return v.data();
 }
 
-/// Throws ConfigError for an eps under whose root a norm would be no number.
-inline void require_eps(const char* op, float eps) {
-  if (!(eps >= 0.f)) raise<ConfigError>(op, ": eps is ", eps, ", expected a number of at least 0");
-}
-
 /// Calls f(x row, elements, y row) for every row, in parallel where that pays.
 template <class X, class Y, std::size_t Rank, class EX, class EY, class F>
 void for_each_row(const char* op, TensorView<X, Rank, EX> x, TensorView<Y, Rank, EY> y, const cpu::Context& ctx,

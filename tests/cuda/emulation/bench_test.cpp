@@ -57,6 +57,20 @@ TEST(BenchTable, WhatThrowsWasNotMeasuredAndTheRestIs) {
   EXPECT_EQ(values[1].second, 2.0);
 }
 
+TEST(BenchTable, WhatThereIsNoTimeForWasNotMeasured) {
+  std::ostringstream out;
+  std::ostringstream errors;
+  int left = 1;
+  const std::vector<Line> lines{{"first", "s", "", {}, [] { return Found{1.0}; }},
+                                {"second", "s", "", {.most_value = 3.0}, [] { return Found{2.0}; }}};
+  const auto values = measure(lines, out, errors, [&] { return left-- > 0; });
+  std::string table(table_head);
+  table += "| first | 1.000 s |  |  |  |\n| second | not measured |  | < 3.00 s |  |\n";
+  EXPECT_EQ(out.str(), table);
+  EXPECT_EQ(errors.str(), "second: there is no time left\n");
+  EXPECT_TRUE(std::isnan(values.at(1).second));
+}
+
 TEST(BenchTable, NothingIsAShareOfARoofThatIsNotKnown) {
   EXPECT_EQ(share_of(3.0, 4.0), 0.75);
   EXPECT_TRUE(std::isnan(share_of(3.0, 0.0)));

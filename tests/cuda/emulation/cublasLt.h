@@ -30,7 +30,9 @@ enum cublasLtMatmulPreferenceAttributes_t {
   CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES = 8,
 };
 
-struct cublasLtContext {};
+struct cublasLtContext {
+  int device = emulation::current_device;
+};
 struct cublasLtMatmulDescOpaque_t {
   cublasOperation_t turn_a = CUBLAS_OP_N;
   cublasOperation_t turn_b = CUBLAS_OP_N;
@@ -134,11 +136,12 @@ inline std::size_t place(const cublasLtMatrixLayoutOpaque_t& m, bool turned, std
 
 }  // namespace emulation
 
-inline cublasStatus_t cublasLtMatmul(cublasLtHandle_t, cublasLtMatmulDesc_t product, const void*, const void* a,
+inline cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDesc_t product, const void*, const void* a,
                                      cublasLtMatrixLayout_t a_layout, const void* b, cublasLtMatrixLayout_t b_layout,
                                      const void*, const void*, cublasLtMatrixLayout_t, void* y,
                                      cublasLtMatrixLayout_t y_layout, const cublasLtMatmulAlgo_t*, void*, std::size_t,
                                      cudaStream_t stream) {
+  if (handle->device != (stream ? stream->device : emulation::current_device)) return CUBLAS_STATUS_INVALID_VALUE;
   const auto of_call = [p = *product, la = *a_layout, lb = *b_layout, ly = *y_layout, a, b, y] {
     const bool turn_a = p.turn_a == CUBLAS_OP_T;
     const bool turn_b = p.turn_b == CUBLAS_OP_T;

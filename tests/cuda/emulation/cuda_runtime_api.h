@@ -3,19 +3,23 @@
 #include <algorithm>
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <cstdlib>
 #include <cstring>
 #include <functional>
 #include <map>
 #include <string>
 #include <tuple>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
 #include "emulator.hpp"
 
-// The calls of the CUDA runtime that weft makes, for one emulated device. Work put into a stream is done at once, or,
-// while the stream records a graph, whenever the graph is launched.
+// The calls of the CUDA runtime that weft makes, for two emulated devices. Work put into a stream is done at once, or,
+// while the stream records a graph, whenever the graph is launched. As on real devices, kernels go into streams of the
+// current device and take memory of that device alone, and what is freed stays with the pool of memory until something
+// is waited for.
 
 using dim3 = emulation::Dim3;
 
@@ -29,6 +33,7 @@ enum cudaError_t {
   cudaErrorInvalidDevice = 101,
   cudaErrorLaunchFailure = 719,
   cudaErrorSystemDriverMismatch = 803,
+  cudaErrorInvalidResourceHandle = 400,
   cudaErrorStreamCaptureUnsupported = 900,
 };
 
@@ -38,7 +43,10 @@ using Work = std::function<cudaError_t()>;
 struct Graph {
   std::vector<Work> work;
 };
+inline constexpr int devices = 2;
+inline int current_device = 0;
 struct Stream {
+  int device = current_device;
   Graph* recording = nullptr;
 };
 using Time = std::chrono::steady_clock::time_point;
@@ -84,16 +92,20 @@ struct cudaDeviceProp {
   std::size_t totalGlobalMem;
 };
 inline cudaError_t cudaGetDeviceCount(int* count) {
-  *count = 1;
+  *count = emulation::devices;
   return cudaSuccess;
 }
 inline cudaError_t cudaGetDevice(int* device) {
-  *device = 0;
+  *device = emulation::current_device;
   return cudaSuccess;
 }
-inline cudaError_t cudaSetDevice(int device) { return device == 0 ? cudaSuccess : cudaErrorInvalidDevice; }
+inline cudaError_t cudaSetDevice(int device) {
+  if (device < 0 || device >= emulation::devices) return cudaErrorInvalidDevice;
+  emulation::current_device = device;
+  return cudaSuccess;
+}
 inline cudaError_t cudaGetDeviceProperties(cudaDeviceProp* found, int device) {
-  if (device != 0) return cudaErrorInvalidDevice;
+  if (device < 0 || device >= emulation::devices) return cudaErrorInvalidDevice;
   *found = {"emulation on the CPU", 9, 0, emulation::multiprocessors, emulation::most_shared_bytes,
             emulation::memory_bytes};
   return cudaSuccess;
@@ -107,16 +119,54 @@ inline cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr, int) {
 
 namespace emulation {
 
-inline std::map<const void*, std::size_t> memory;  // bytes of every piece
+struct Piece {
+  std::size_t bytes;
+  int device;
+};
+inline std::map<const std::byte*, Piece> memory;  // every piece, by where it begins
+// Of all devices together.
 inline std::size_t used_bytes = 0;
 inline std::size_t most_used_bytes = 0;  // at any time
+inline std::size_t reserved_bytes = 0;   // by the pool: used, or freed since something was waited for
+
+inline cudaError_t waited() {
+  reserved_bytes = used_bytes;
+  return cudaSuccess;
+}
+/// Whether a kernel on the current device may take this.
+template <class T>
+bool is_at_hand(const T& argument) {
+  if constexpr (std::is_pointer_v<T>) {
+    const auto* address = reinterpret_cast<const std::byte*>(argument);
+    auto piece = memory.upper_bound(address);
+    if (piece == memory.begin()) return true;
+    --piece;
+    return address >= piece->first + piece->second.bytes || piece->second.device == current_device;
+  } else {
+    return true;
+  }
+}
 
 }  // namespace emulation
+
+struct emulated_pool;
+using cudaMemPool_t = emulated_pool*;
+enum cudaMemPoolAttr { cudaMemPoolAttrReservedMemCurrent = 5, cudaMemPoolAttrUsedMemCurrent = 7 };
+inline cudaError_t cudaDeviceGetMemPool(cudaMemPool_t* pool, int) {
+  *pool = nullptr;
+  return cudaSuccess;
+}
+inline cudaError_t cudaMemPoolGetAttribute(cudaMemPool_t, cudaMemPoolAttr attribute, void* value) {
+  const std::uint64_t bytes =
+      attribute == cudaMemPoolAttrUsedMemCurrent ? emulation::used_bytes : emulation::reserved_bytes;
+  std::memcpy(value, &bytes, sizeof bytes);
+  return cudaSuccess;
+}
 
 enum cudaMemcpyKind { cudaMemcpyHostToDevice = 1, cudaMemcpyDeviceToHost = 2, cudaMemcpyDeviceToDevice = 3 };
 inline cudaError_t cudaMemGetInfo(std::size_t* free, std::size_t* total) {
   *total = emulation::memory_bytes;
-  *free = *total - emulation::used_bytes;
+  *free = *total - emulation::reserved_bytes;
   return cudaSuccess;
 }
 inline cudaError_t cudaMallocAsync(void** data, std::size_t bytes, cudaStream_t stream) {
@@ -124,15 +174,18 @@ inline cudaError_t cudaMallocAsync(void** data, std::size_t bytes, cudaStream_t 
   if (bytes > emulation::memory_bytes - emulation::used_bytes || posix_memalign(data, 256, bytes) != 0)
     return cudaErrorMemoryAllocation;
   std::memset(*data, 0xff, bytes);
-  emulation::memory[*data] = bytes;
+  emulation::memory[static_cast<const std::byte*>(*data)] = {bytes,
+                                                             stream ? stream->device : emulation::current_device};
   emulation::used_bytes += bytes;
+  emulation::reserved_bytes = std::max(emulation::reserved_bytes, emulation::used_bytes);
   emulation::most_used_bytes = std::max(emulation::most_used_bytes, emulation::used_bytes);
   return cudaSuccess;
 }
-inline cudaError_t cudaFreeAsync(void* data, cudaStream_t) {
-  const auto piece = emulation::memory.find(data);
+inline cudaError_t cudaFreeAsync(void* data, cudaStream_t stream) {
+  const auto piece = emulation::memory.find(static_cast<const std::byte*>(data));
   if (piece == emulation::memory.end()) return cudaErrorInvalidValue;
-  emulation::used_bytes -= piece->second;
+  if (piece->second.device != (stream ? stream->device : emulation::current_device)) return cudaErrorInvalidValue;
+  emulation::used_bytes -= piece->second.bytes;
   emulation::memory.erase(piece);
   std::free(data);
   return cudaSuccess;
@@ -163,7 +216,7 @@ inline cudaError_t cudaStreamDestroy(cudaStream_t stream) {
   return cudaSuccess;
 }
 inline cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
-  return stream && stream->recording ? cudaErrorStreamCaptureUnsupported : cudaSuccess;
+  return stream && stream->recording ? cudaErrorStreamCaptureUnsupported : emulation::waited();
 }
 inline cudaError_t cudaStreamWaitEvent(cudaStream_t, cudaEvent_t, unsigned) { return cudaSuccess; }
 inline cudaError_t cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode) {
@@ -204,7 +257,7 @@ inline cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t) {
   *event = std::chrono::steady_clock::now();
   return cudaSuccess;
 }
-inline cudaError_t cudaEventSynchronize(cudaEvent_t) { return cudaSuccess; }
+inline cudaError_t cudaEventSynchronize(cudaEvent_t) { return emulation::waited(); }
 inline cudaError_t cudaEventElapsedTime(float* milliseconds, cudaEvent_t begin, cudaEvent_t end) {
   *milliseconds = std::chrono::duration<float, std::milli>(*end - *begin).count();
   return cudaSuccess;
@@ -250,7 +303,10 @@ cudaError_t cudaLaunchKernelEx(const cudaLaunchConfig_t* config, void (*kernel)(
   if (grid.count() == 0 || block.count() == 0 || block.count() > 1024 || grid.y > 65535 || grid.z > 65535 ||
       bytes > most || (cooperative && !at_once))
     return cudaErrorInvalidValue;
+  if (config->stream && config->stream->device != emulation::current_device) return cudaErrorInvalidResourceHandle;
   std::tuple<P...> values(std::forward<A>(arguments)...);
+  if (!std::apply([](const auto&... all) { return (emulation::is_at_hand(all) && ...); }, values))
+    return cudaErrorInvalidValue;
   return emulation::submit(config->stream, [=] {
     emulation::last_failure = emulation::run_grid([&] { std::apply(kernel, values); }, grid, block, bytes, cooperative);
     return emulation::last_failure.empty() ? cudaSuccess : cudaErrorLaunchFailure;

@@ -12,6 +12,7 @@
 namespace weft::inline v0::cuda {
 
 /// A tensor that owns device memory: contiguous, last dimension fastest, taken and given back in the order of a stream.
+/// What was moved from is empty.
 /// Its views are TensorViews whose elements only kernels and copies may touch; to the ops of the CPU it is no tensor
 /// (TensorLike), so that handing it to them does not compile.
 ///
@@ -36,6 +37,14 @@ class DeviceTensor {
                 stream),
         view_(buffer_.as<T>(), extents) {}
 
+  DeviceTensor(DeviceTensor&& other) noexcept
+      : buffer_(std::move(other.buffer_)), view_(std::exchange(other.view_, {})) {}
+  DeviceTensor& operator=(DeviceTensor&& other) noexcept {
+    buffer_ = std::move(other.buffer_);
+    view_ = std::exchange(other.view_, {});
+    return *this;
+  }
+
   /// A copy of host elements, made in the stream; `host` may go once the stream has come there, at once where its
   /// memory is pageable.
   explicit DeviceTensor(TensorView<const T, Rank> host, cudaStream_t stream = {})
@@ -55,6 +64,7 @@ class DeviceTensor {
   std::size_t size() const noexcept { return buffer_.bytes() / sizeof(T); }
   std::size_t bytes() const noexcept { return buffer_.bytes(); }
   cudaStream_t stream() const noexcept { return buffer_.stream(); }
+  int device() const noexcept { return buffer_.device(); }
 
   /// Sets every element to 0, in the tensor's stream.
   void clear() { buffer_.clear(); }
@@ -63,6 +73,7 @@ class DeviceTensor {
   void upload(TensorView<const T, Rank> host) {
     weft::detail::require_shape("upload", "the host tensor", host.extents(), extents());
     if (bytes() == 0) return;
+    const DeviceScope scope(device());
     if (!host.is_contiguous()) {
       const auto copy = host.contiguous();
       upload(copy.view());
@@ -74,8 +85,9 @@ class DeviceTensor {
   /// The elements as a host tensor; waits for the stream.
   Tensor<T, Rank> download() const {
     auto host = Tensor<T, Rank>::uninitialised(extents());
-    if (bytes() != 0)
-      check(cudaMemcpyAsync(host.data(), data(), bytes(), cudaMemcpyDeviceToHost, stream()), "cudaMemcpyAsync");
+    if (bytes() == 0) return host;
+    const DeviceScope scope(device());
+    check(cudaMemcpyAsync(host.data(), data(), bytes(), cudaMemcpyDeviceToHost, stream()), "cudaMemcpyAsync");
     check(cudaStreamSynchronize(stream()), "cudaStreamSynchronize");
     return host;
   }

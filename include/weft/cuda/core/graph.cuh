@@ -37,7 +37,8 @@ class Graph {
   }
   Graph(Graph&& other) noexcept : executable_(std::exchange(other.executable_, nullptr)) {}
   Graph& operator=(Graph&& other) noexcept {
-    std::swap(executable_, other.executable_);
+    Graph taken(std::move(other));
+    std::swap(executable_, taken.executable_);
     return *this;
   }
   ~Graph() {

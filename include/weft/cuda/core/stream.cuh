@@ -4,7 +4,7 @@
 
 #include <utility>
 
-#include <weft/cuda/core/error.cuh>
+#include <weft/cuda/core/device.cuh>
 
 namespace weft::inline v0::cuda {
 
@@ -13,10 +13,15 @@ namespace weft::inline v0::cuda {
 class Stream {
  public:
   /// Throws CudaError where there is no device.
-  Stream() { check(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), "cudaStreamCreateWithFlags"); }
-  Stream(Stream&& other) noexcept : stream_(std::exchange(other.stream_, nullptr)) {}
+  Stream() {
+    check(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), "cudaStreamCreateWithFlags");
+    device_ = current_device();
+  }
+  Stream(Stream&& other) noexcept : stream_(std::exchange(other.stream_, nullptr)), device_(other.device_) {}
   Stream& operator=(Stream&& other) noexcept {
-    std::swap(stream_, other.stream_);
+    Stream taken(std::move(other));
+    std::swap(stream_, taken.stream_);
+    std::swap(device_, taken.device_);
     return *this;
   }
   ~Stream() {
@@ -24,12 +29,15 @@ class Stream {
   }
 
   operator cudaStream_t() const noexcept { return stream_; }
+  /// The device that its work runs on, which is the current one where kernels are put into it.
+  int device() const noexcept { return device_; }
 
   /// Waits until all work in the stream is done. Throws CudaError for a failure of that work, too.
   void synchronize() const { check(cudaStreamSynchronize(stream_), "cudaStreamSynchronize"); }
 
  private:
   cudaStream_t stream_ = nullptr;
+  int device_ = 0;
 };
 
 }  // namespace weft::inline v0::cuda

@@ -19,15 +19,15 @@ class DeviceExpertMatrix {
  public:
   DeviceExpertMatrix() = default;
 
-  /// None where there are no experts, or where their matrices differ in shape or format or are not read in pieces of 16
-  /// bytes. The matrices outlive it. Waits for the stream. Throws CudaError.
+  /// None where there are no experts, or where their matrices differ in shape or format. The matrices outlive it. Waits
+  /// for the stream. Throws CudaError.
   DeviceExpertMatrix(const std::vector<const DeviceMatrix<T>*>& experts, cudaStream_t stream) {
     if (experts.empty()) return;
     const DeviceMatrix<T>& first = *experts[0];
     const bool alike = std::all_of(experts.begin(), experts.end(), [&](const DeviceMatrix<T>* m) {
       return m->format() == first.format() && m->rows() == first.rows() && m->k() == first.k();
     });
-    if (!first || !alike || first.k() % 8 != 0) return;
+    if (!first || !alike) return;
     rows_ = first.rows();
     k_ = first.k();
     format_ = first.format();
@@ -50,6 +50,8 @@ class DeviceExpertMatrix {
   std::size_t rows() const noexcept { return rows_; }
   std::size_t k() const noexcept { return k_; }
   DType format() const noexcept { return format_; }
+  /// Whether rows are read in pieces of 16 bytes.
+  bool in_vectors() const noexcept { return k_ % 8 == 0; }
   /// The weights of every expert as kernels read them, (experts), in device memory.
   template <class W>
   const W* weights() const noexcept {
@@ -63,9 +65,9 @@ class DeviceExpertMatrix {
   DeviceBuffer weights_;
 };
 
-/// For every slot s and all matrices, which have one format and k: y (slots, rows), row s = W x^T with W the matrix of
-/// expert experts[s]. x: (slots, k), or one row for all slots, at multiples of 16 bytes. experts: (slots). Device
-/// memory, contiguous. Throws CudaError.
+/// For every slot s and all matrices, which have one format and k and are read in vectors: y (slots, rows), row s = W
+/// x^T with W the matrix of expert experts[s]. x: (slots, k), or one row for all slots, at multiples of 16 bytes.
+/// experts: (slots). Device memory, contiguous. Throws CudaError.
 template <HalfStorage T, std::size_t N>
 void multiply_chosen(TensorView<const T, 2> x, const std::array<const DeviceExpertMatrix<T>*, N>& matrices,
                      const std::int32_t* experts, std::size_t slots, const std::array<T*, N>& y, cudaStream_t stream) {
@@ -90,8 +92,8 @@ void multiply_grouped(TensorView<const T, 2> x, const std::array<const DeviceExp
   if (x.extent(0) == 0) return;
   const DeviceExpertMatrix<T>& first = *matrices[0];
   detail::with_linear_weights<T>(first.format(), [&]<class W>(std::type_identity<W>) {
-    detail::GroupedParts<T, W, N> parts{};
-    for (std::size_t i = 0; i < N; ++i) parts.at[i] = {matrices[i]->template weights<W>(), y[i]};
+    detail::GroupedParts<T, detail::ListedWeights<W>, N> parts{};
+    for (std::size_t i = 0; i < N; ++i) parts.at[i] = {{matrices[i]->template weights<W>()}, y[i]};
     detail::launch_grouped_linear(x.data(), x.stride(0), slots / x.extent(0), groups, slots, experts, parts,
                                   first.rows(), first.k(), stream);
   });

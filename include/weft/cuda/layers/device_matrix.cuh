@@ -12,6 +12,7 @@
 #include <weft/core/token_id.hpp>
 #include <weft/cpu/context.hpp>
 #include <weft/cuda/core/device_tensor.cuh>
+#include <weft/cuda/ops/elementwise.cuh>
 #include <weft/cuda/ops/embedding.cuh>
 #include <weft/cuda/ops/matmul.cuh>
 #include <weft/cuda/ops/quantized.cuh>
@@ -72,33 +73,23 @@ class DeviceMatrix {
  public:
   DeviceMatrix() = default;
 
-  /// Copies a weight in the stream, what is stored as T or in one of those formats straight from where it lies; an
-  /// empty one is none. Throws CudaError.
+  /// Copies a weight in the stream, elements of floating point and those formats straight from where they lie; an empty
+  /// one is none. Throws CudaError.
   DeviceMatrix(const AnyTensor& weight, const cpu::Context& ctx, cudaStream_t stream) {
     if (!weight) return;
     if (in_blocks(weight)) {
       blocks_ = QuantizedMatrix(weight, stream);
       return;
     }
-    const std::size_t rows = weight.extent(0);
-    const std::size_t k = weight.extent(1);
-    elements_ = DeviceTensor<T, 2>({rows, k}, stream);
-    if (weight.layout() == Layout::rows && weight.dtype() == dtype_of<T>) {
+    elements_ = DeviceTensor<T, 2>({weight.extent(0), weight.extent(1)}, stream);
+    if (is_converted(weight)) {
+      convert(weight, stream);
+    } else if (weight.layout() == Layout::rows && weight.dtype() == dtype_of<T>) {
       check(cudaMemcpyAsync(elements_.data(), weight.bytes().data(), weight.bytes().size(), cudaMemcpyHostToDevice,
                             stream),
             "cudaMemcpyAsync");
-      return;
-    }
-    constexpr std::size_t most = std::size_t{1} << 23;  // elements of host memory at once
-    const std::size_t rows_at_once = std::clamp<std::size_t>(most / std::max<std::size_t>(k, 1), 1, rows);
-    std::vector<T> host(rows_at_once * k);
-    for (std::size_t begin = 0; begin < rows; begin += rows_at_once) {
-      const std::size_t end = std::min(rows, begin + rows_at_once);
-      detail::rows_as(weight, begin, end, host.data(), ctx);
-      check(cudaMemcpyAsync(elements_.data() + begin * k, host.data(), (end - begin) * k * sizeof(T),
-                            cudaMemcpyHostToDevice, stream),
-            "cudaMemcpyAsync");
-      check(cudaStreamSynchronize(stream), "cudaStreamSynchronize");
+    } else {
+      convert_on_host(weight, ctx, stream);
     }
   }
 
@@ -108,9 +99,11 @@ class DeviceMatrix {
     if (in_blocks(weight)) return QuantizedMatrix::bytes_for(weight.dtype(), weight.extent(0), weight.extent(1));
     return weight.size() * sizeof(T);
   }
-  /// What it takes besides while it is copied: blocks as the checkpoint has them.
+  /// What it takes besides while it is copied: blocks or elements as the checkpoint has them.
   static std::size_t staging_bytes_for(const AnyTensor& weight) {
-    return weight && in_blocks(weight) ? weight.bytes().size() : 0;
+    if (weight && in_blocks(weight)) return weight.bytes().size();
+    if (!weight || !is_converted(weight)) return 0;
+    return rows_converted_at_once(weight) * bytes_of(weight.dtype(), weight.extent(1));
   }
   /// Elements of DeviceProducts::elements that products with a weight need.
   static std::size_t elements_for(const AnyTensor& weight) {
@@ -139,16 +132,8 @@ class DeviceMatrix {
   template <Storage Y>
   void multiply(DeviceProducts& products, TensorView<const T, 2> x, std::type_identity_t<const T*> bias,
                 TensorView<Y, 2> y, cudaStream_t stream) const {
-    const std::size_t tokens = x.extent(0);
-    if (blocks_.rows() == 0) {
-      if (tokens <= detail::most_linear_tokens) return linear_few(x, elements_, bias, y, stream);
-      return multiply_many(products, x, elements_.view(), bias, y, stream);
-    }
-    if (tokens <= detail::most_linear_tokens)
-      return blocks_.linear_few(x.data(), x.stride(0), tokens, bias, y.data(), y.stride(0), stream);
-    T* elements = products.elements.as<T>();
-    blocks_.dequantize(nullptr, rows(), elements, stream);
-    multiply_many(products, x, TensorView<const T, 2>(elements, {rows(), k()}), bias, y, stream);
+    if (blocks_.rows() == 0) return linear(products.plans, x, elements_, bias, y, stream);
+    linear(products.plans, x, blocks_, bias, y, products.elements.template as<T>(), stream);
   }
 
   /// y (count, k) = the rows that ids (count) name, on the device.
@@ -158,19 +143,51 @@ class DeviceMatrix {
   }
 
  private:
-  static bool in_blocks(const AnyTensor& weight) noexcept {
-    return weight.layout() == Layout::rows && detail::keeps_blocks(weight.dtype());
+  /// Whether the device makes elements of T of what it has.
+  static bool is_converted(const AnyTensor& weight) noexcept {
+    const DType dtype = weight.dtype();
+    return weight.layout() == Layout::rows && dtype != dtype_of<T> &&
+           (dtype == DType::f32 || dtype == DType::f16 || dtype == DType::bf16);
+  }
+  static std::size_t rows_converted_at_once(const AnyTensor& weight) noexcept {
+    constexpr std::size_t most = std::size_t{1} << 23;  // elements
+    return std::clamp<std::size_t>(most / std::max<std::size_t>(weight.extent(1), 1), 1,
+                                   std::max<std::size_t>(weight.extent(0), 1));
+  }
+  void convert(const AnyTensor& weight, cudaStream_t stream) {
+    const std::size_t k = weight.extent(1);
+    const std::size_t rows_at_once = rows_converted_at_once(weight);
+    const std::size_t row_bytes = bytes_of(weight.dtype(), k);
+    const DeviceBuffer staging(rows_at_once * row_bytes, stream);
+    for (std::size_t begin = 0; begin < weight.extent(0); begin += rows_at_once) {
+      const std::size_t rows = std::min(rows_at_once, weight.extent(0) - begin);
+      const auto convert_from = [&]<class S>(std::type_identity<S>) {
+        copy(TensorView<const S, 2>(staging.as<S>(), {rows, k}), elements_.view().narrow(0, begin, rows), stream);
+      };
+      check(cudaMemcpyAsync(staging.data(), weight.bytes().data() + begin * row_bytes, rows * row_bytes,
+                            cudaMemcpyHostToDevice, stream),
+            "cudaMemcpyAsync");
+      if (weight.dtype() == DType::f32) convert_from(std::type_identity<float>());
+      if (weight.dtype() == DType::f16) convert_from(std::type_identity<half>());
+      if (weight.dtype() == DType::bf16) convert_from(std::type_identity<bfloat16>());
+    }
+  }
+  void convert_on_host(const AnyTensor& weight, const cpu::Context& ctx, cudaStream_t stream) {
+    const std::size_t k = weight.extent(1);
+    const std::size_t rows_at_once = rows_converted_at_once(weight);
+    std::vector<T> host(rows_at_once * k);
+    for (std::size_t begin = 0; begin < weight.extent(0); begin += rows_at_once) {
+      const std::size_t end = std::min(weight.extent(0), begin + rows_at_once);
+      detail::rows_as(weight, begin, end, host.data(), ctx);
+      check(cudaMemcpyAsync(elements_.data() + begin * k, host.data(), (end - begin) * k * sizeof(T),
+                            cudaMemcpyHostToDevice, stream),
+            "cudaMemcpyAsync");
+      check(cudaStreamSynchronize(stream), "cudaStreamSynchronize");
+    }
   }
 
-  template <Storage Y>
-  static void multiply_many(DeviceProducts& products, TensorView<const T, 2> x, TensorView<const T, 2> weight,
-                            const T* bias, TensorView<Y, 2> y, cudaStream_t stream) {
-    if constexpr (std::same_as<Y, T>) {
-      products.plans.matmul(x, weight.transpose(0, 1), bias, y, stream);
-    } else {
-      if (bias) raise<UnsupportedError>("DeviceMatrix: a bias is of the type of the product");
-      products.plans.matmul(x, weight.transpose(0, 1), nullptr, y, stream);
-    }
+  static bool in_blocks(const AnyTensor& weight) noexcept {
+    return weight.layout() == Layout::rows && detail::keeps_blocks(weight.dtype());
   }
 
   DeviceTensor<T, 2> elements_;

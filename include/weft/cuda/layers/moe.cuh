@@ -153,14 +153,20 @@ void add_listed_experts(const DeviceMoeWeights<T>& w, Activation kind, const Moe
   const TensorView<T, 2> up = weft::detail::scratch_rows(ups, slots, w.ups.rows());
   const ExpertList& list = buffers.listed;
   const RowGroups groups(buffers.groups, slots, experts);
-  if (tokens > 1) group_rows(list.experts, list.weights, slots, experts, groups, stream);
+  const bool grouped = tokens > 1 || !w.gates.in_vectors() || !w.downs.in_vectors();
+  if (grouped) group_rows(list.experts, list.weights, slots, experts, groups, stream);
   const auto multiply = [&]<std::size_t N>(TensorView<T, 2> from,
                                            const std::array<const DeviceExpertMatrix<T>*, N>& matrices,
                                            const std::array<T*, N>& y) {
-    if (tokens > 1) return multiply_grouped<T, N>(from, matrices, groups, slots, experts, y, stream);
+    if (grouped) return multiply_grouped<T, N>(from, matrices, groups, slots, experts, y, stream);
     multiply_chosen<T, N>(from, matrices, list.experts, slots, y, stream);
   };
-  multiply(x, std::array{&w.gates, &w.ups}, std::array{gate.data(), up.data()});
+  if (w.gates.format() == w.ups.format()) {
+    multiply(x, std::array{&w.gates, &w.ups}, std::array{gate.data(), up.data()});
+  } else {
+    multiply(x, std::array{&w.gates}, std::array{gate.data()});
+    multiply(x, std::array{&w.ups}, std::array{up.data()});
+  }
   gated_activation(kind, gate.data(), up.data(), up.data(), up.size(), stream);
   multiply(up, std::array{&w.downs}, std::array{buffers.out.data()});
   add_experts(buffers.out.data(), list.weights, of_token, buffers.sum.data(), tokens, buffers.sum.extent(1), stream);
@@ -168,8 +174,8 @@ void add_listed_experts(const DeviceMoeWeights<T>& w, Activation kind, const Moe
 
 }  // namespace detail
 
-/// What weft::moe computes, by the experts alone that a token chose, where their matrices are of one shape and format,
-/// read in pieces of 16 bytes, and without biases; otherwise every expert computes all tokens, of which those that did
+/// What weft::moe computes, by the experts alone that a token chose, where the same matrices of all experts are of one
+/// shape and format and have no biases; otherwise every expert computes all tokens, of which those that did
 /// not choose it count for nothing. The host learns nothing of what was chosen, so that a Graph can hold it. gate, up:
 /// also room for (slots, intermediate) of the experts.
 template <HalfStorage T>

@@ -68,7 +68,7 @@ class LayerUploader {
     DeviceExpertMatrix<T> gates = matrices(&Mlp::gate);
     DeviceExpertMatrix<T> ups = matrices(&Mlp::up);
     DeviceExpertMatrix<T> downs = matrices(&Mlp::down);
-    if (!gates || !ups || !downs || gates.format() != ups.format() || gates.rows() != ups.rows()) return d;
+    if (!gates || !ups || !downs || gates.rows() != ups.rows()) return d;
     d.gates = std::move(gates);
     d.ups = std::move(ups);
     d.downs = std::move(downs);

@@ -75,6 +75,8 @@ class DeviceEncoder {
   const Encoder& host() const noexcept { return parts_->model; }
   const EncoderConfig& config() const noexcept { return host().config(); }
   const DeviceEncoderWeights<T>& weights() const noexcept { return parts_->weights; }
+  /// Where they lie: what was the current device when the weights were copied.
+  int device() const noexcept { return parts_->device; }
 
   /// The device memory that the weights of a model take.
   static std::size_t bytes_for(const Encoder& model) {
@@ -93,6 +95,7 @@ class DeviceEncoder {
   struct Parts {
     Encoder model;
     DeviceEncoderWeights<T> weights;
+    int device;
   };
 
   static std::shared_ptr<const Parts> load(Encoder model, cudaStream_t stream,
@@ -101,9 +104,9 @@ class DeviceEncoder {
       raise<UnsupportedError>("DeviceEncoder: heads of ", model.config().head_dim,
                               " elements; the device takes up to 256");
     const std::size_t there = embedding ? DeviceMatrix<T>::bytes_for(model.weights().embedding) : 0;
-    detail::require_free_bytes("the model", bytes_for(model) + staging_bytes_for(model) - there);
+    require_free_bytes("the model", bytes_for(model) + staging_bytes_for(model) - there);
     DeviceEncoderWeights<T> weights = detail::uploaded<T>(model, std::move(embedding), stream);
-    return std::make_shared<const Parts>(Parts{std::move(model), std::move(weights)});
+    return std::make_shared<const Parts>(Parts{std::move(model), std::move(weights), current_device()});
   }
 
   std::shared_ptr<const Parts> parts_;

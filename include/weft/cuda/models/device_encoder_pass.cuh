@@ -22,9 +22,9 @@ struct DeviceEncoderOptions {
   std::size_t rows = 4096;  ///< tokens that are processed at once, at least those of the longest sequence
 };
 
-/// What weft::EncoderPass is on the CPU: runs an encoder over one or several sequences at once, on the device, in a
-/// stream of its own. Sequences of unequal length lie one after the other, without padding. It belongs to one thread at
-/// a time. All device memory is taken when it is made.
+/// What weft::EncoderPass is on the CPU: runs an encoder over one or several sequences at once, on the device that the
+/// model is on, whatever the current one is, in a stream of its own. Sequences of unequal length lie one after the
+/// other, without padding. It belongs to one thread at a time. All device memory is taken when it is made.
 ///
 ///   cuda::DeviceEncoderPass<half> pass(cuda::DeviceEncoder<half>(load_encoder(path, {.load = Load::in_place})));
 ///   pass.forward(inputs);
@@ -38,32 +38,8 @@ class DeviceEncoderPass {
 
   /// Throws ConfigError for 0 rows, CudaError, before anything is taken also where there is too little memory, with how
   /// much is missing.
-  explicit DeviceEncoderPass(DeviceEncoder<T> model, const DeviceEncoderOptions& options = {})
-      : batches_(checked(model, options.rows), stream_),
-        model_(std::move(model)),
-        heads_(model_.host()),
-        products_{MatmulPlans(stream_), {}},
-        inputs_(rows() * bytes_of_inputs, stream_),
-        host_rows_(rows(), config().hidden, detail::HeadWidths(this->model().weights()).answer, stream_) {
-    const EncoderConfig& c = config();
-    const auto make = [&](std::size_t width) { return DeviceTensor<T, 2>({width == 0 ? 0 : rows(), width}, stream_); };
-    x_ = make(c.hidden);
-    normed_ = make(c.hidden);
-    embedded_ = make(c.has_projection() ? c.embedding : 0);
-    looked_up_ = make(c.added_width());
-    trigrams_ = make(c.trigrams ? 3 * c.embedding : 0);
-    for (DeviceTensor<T, 2>* tensor : {&q_, &k_, &v_, &attention_out_}) *tensor = make(c.query());
-    gate_ = make(c.gated ? c.intermediate : 0);
-    up_ = make(c.intermediate);
-    for (DeviceTensor<T, 2>* tensor : {&narrow_, &query_key_, &part_}) *tensor = make(c.bottleneck);
-    hidden_ = DeviceTensor<float, 2>({rows(), c.hidden}, stream_);
-    dense_ = make(detail::HeadWidths(this->model().weights()).dense);
-    more_ = DeviceTensor<T, 1>({words_beside(this->model(), rows())}, stream_);
-    heads_.set_heads(
-        [this](EncoderHead head, TensorView<const float, 2> x, TensorView<float, 2> y) { run(head, x, y); });
-    products_.elements = DeviceBuffer(memory_of(model_.host()).block_elements * sizeof(T), stream_);
-    stream_.synchronize();
-  }
+  explicit DeviceEncoderPass(const DeviceEncoder<T>& model, const DeviceEncoderOptions& options = {})
+      : DeviceEncoderPass(model, options, DeviceScope(model.device())) {}
   DeviceEncoderPass(const DeviceEncoderPass&) = delete;
   DeviceEncoderPass& operator=(const DeviceEncoderPass&) = delete;
   ~DeviceEncoderPass() { static_cast<void>(cudaStreamSynchronize(stream_)); }  // the weights may go now
@@ -78,7 +54,7 @@ class DeviceEncoderPass {
     const std::size_t bytes_of_row = (width + heads.dense) * sizeof(T) + c.hidden * sizeof(float) + bytes_of_inputs;
     return weft::detail::checked_product(rows, bytes_of_row) + HostRows<T>::bytes_for(rows, c.hidden, heads.answer) +
            words_beside(model, rows) * sizeof(T) + memory_of(model).block_elements * sizeof(T) +
-           SequenceBatches::bytes_for(rows) + (std::size_t{32} << 20);
+           SequenceBatches::bytes_for(rows) + MatmulPlans::workspace_bytes;
   }
 
   const DeviceEncoder<T>& device_model() const noexcept { return model_; }
@@ -89,6 +65,7 @@ class DeviceEncoderPass {
   /// host memory, the sequences one after the other; valid until the next pass. Throws as weft::EncoderPass does,
   /// ShapeError also for a sequence of more than rows() tokens, and CudaError.
   TensorView<const float, 2> forward(std::span<const EncoderInput> inputs, const std::stop_token& stop = {}) {
+    const DeviceScope scope(stream_.device());
     TensorView<float, 2> hidden = heads_.receive(inputs);
     try {
       std::size_t done = 0;
@@ -115,6 +92,7 @@ class DeviceEncoderPass {
   /// of as many sequences as are processed at once, until all are.
   template <class After>
   void run(std::span<const EncoderInput> inputs, const std::stop_token& stop, After&& after) {
+    const DeviceScope scope(stream_.device());
     heads_.check(inputs);
     std::vector<std::size_t> lengths;
     for (const EncoderInput& input : inputs) lengths.push_back(input.tokens.size());
@@ -127,13 +105,41 @@ class DeviceEncoderPass {
   cudaStream_t stream() const noexcept { return stream_; }
 
  private:
+  /// The scope is that of the model's device.
+  DeviceEncoderPass(const DeviceEncoder<T>& model, const DeviceEncoderOptions& options, const DeviceScope&)
+      : batches_(checked(model, options.rows), stream_),
+        model_(model),
+        heads_(model_.host()),
+        products_{MatmulPlans(stream_), {}},
+        inputs_(rows() * bytes_of_inputs, stream_),
+        host_rows_(rows(), config().hidden, detail::HeadWidths(this->model().weights()).answer, stream_) {
+    const EncoderConfig& c = config();
+    const auto make = [&](std::size_t width) { return DeviceTensor<T, 2>({width == 0 ? 0 : rows(), width}, stream_); };
+    x_ = make(c.hidden);
+    normed_ = make(c.hidden);
+    embedded_ = make(c.has_projection() ? c.embedding : 0);
+    looked_up_ = make(c.added_width());
+    trigrams_ = make(c.trigrams ? 3 * c.embedding : 0);
+    for (DeviceTensor<T, 2>* tensor : {&q_, &k_, &v_, &attention_out_}) *tensor = make(c.query());
+    gate_ = make(c.gated ? c.intermediate : 0);
+    up_ = make(c.intermediate);
+    for (DeviceTensor<T, 2>* tensor : {&narrow_, &query_key_, &part_}) *tensor = make(c.bottleneck);
+    hidden_ = DeviceTensor<float, 2>({rows(), c.hidden}, stream_);
+    dense_ = make(detail::HeadWidths(this->model().weights()).dense);
+    more_ = DeviceTensor<T, 1>({words_beside(this->model(), rows())}, stream_);
+    heads_.set_heads(
+        [this](EncoderHead head, TensorView<const float, 2> x, TensorView<float, 2> y) { run(head, x, y); });
+    products_.elements = DeviceBuffer(memory_of(model_.host()).block_elements * sizeof(T), stream_);
+    stream_.synchronize();
+  }
+
   static constexpr std::size_t bytes_of_inputs = 3 * sizeof(std::int32_t);  // of a token: id, type, position
 
   const EncoderConfig& config() const noexcept { return model_.config(); }
 
   static std::size_t checked(const DeviceEncoder<T>& model, std::size_t rows) {
     if (rows == 0) raise<ConfigError>("DeviceEncoderPass: there are 0 rows, expected at least one");
-    detail::require_free_bytes("the pass", bytes_for(model.host(), rows));
+    require_free_bytes("the pass", bytes_for(model.host(), rows));
     return rows;
   }
   static detail::DeviceMemory<T> memory_of(const Encoder& model) {
@@ -149,6 +155,7 @@ class DeviceEncoderPass {
 
   /// EncoderHeadRunner.
   void run(EncoderHead head, TensorView<const float, 2> x, TensorView<float, 2> y) {
+    const DeviceScope scope(stream_.device());
     const DeviceEncoderWeights<T>& w = model_.weights();
     const EncoderWeights& host = model().weights();
     weft::detail::require_extent("heads", "the width of y", y.extent(1), detail::answer_width(head, host));

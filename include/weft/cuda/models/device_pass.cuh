@@ -31,8 +31,8 @@ class DevicePass {
   using Rows = TensorView<T, 2>;
 
   /// For at most `rows` tokens at once at positions before `context`. Throws CudaError.
-  DevicePass(DeviceCausalLM<T> model, std::size_t rows, std::size_t context, cudaStream_t stream)
-      : model_(std::move(model)), stream_(stream), products_{MatmulPlans(stream), {}} {
+  DevicePass(const DeviceCausalLM<T>& model, std::size_t rows, std::size_t context, cudaStream_t stream)
+      : model_(model), stream_(stream), products_{MatmulPlans(stream), {}} {
     const DecoderConfig& c = config();
     if (c.rope.theta != 0.f) rope_ = DeviceRopeTable(RopeTable(c.head_dim, context, c.rope), stream);
     if (c.window_rope) window_rope_ = DeviceRopeTable(RopeTable(c.head_dim, context, *c.window_rope), stream);
@@ -75,7 +75,7 @@ class DevicePass {
            weft::detail::checked_product(slots(c, rows), of_slot) + 2 * (c.experts + 1) * sizeof(std::int32_t) +
            largest_blocks(model) * sizeof(T) +
            weft::detail::checked_product(context, tables * c.head_dim * sizeof(float)) +
-           attention_decode_workspace_bytes(1, c.heads, c.kv_heads, c.head_dim, context) + (std::size_t{32} << 20);
+           attention_decode_workspace_bytes(1, c.heads, c.kv_heads, c.head_dim, context) + MatmulPlans::workspace_bytes;
   }
 
   const DeviceCausalLM<T>& model() const noexcept { return model_; }

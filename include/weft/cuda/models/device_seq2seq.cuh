@@ -30,6 +30,7 @@ class DeviceSeq2Seq {
   const Seq2Seq& host() const noexcept { return host_; }
   const DeviceCausalLM<T>& decoder() const noexcept { return decoder_; }
   const DeviceEncoder<T>& encoder() const noexcept { return encoder_; }
+  int device() const noexcept { return decoder_.device(); }
 
   /// The device memory that the weights of a model take.
   static std::size_t bytes_for(const Seq2Seq& model) {
@@ -40,7 +41,7 @@ class DeviceSeq2Seq {
 
  private:
   static Seq2Seq checked(Seq2Seq model) {
-    detail::require_free_bytes("the model", bytes_for(model));
+    require_free_bytes("the model", bytes_for(model));
     return model;
   }
   static bool shares_embedding(const Seq2Seq& model) {
@@ -60,23 +61,28 @@ template <HalfStorage T = half>
 class DeviceSourceEncoder {
  public:
   /// Throws as DeviceEncoderPass does.
-  explicit DeviceSourceEncoder(DeviceSeq2Seq<T> model, const DeviceEncoderOptions& options = {})
-      : model_(std::move(model)),
-        pass_(model_.encoder(), options),
-        products_{MatmulPlans(pass_.stream()), DeviceBuffer(largest_blocks() * sizeof(T), pass_.stream())} {}
+  explicit DeviceSourceEncoder(const DeviceSeq2Seq<T>& model, const DeviceEncoderOptions& options = {})
+      : DeviceSourceEncoder(model, options, DeviceScope(model.device())) {}
   DeviceSourceEncoder(const DeviceSourceEncoder&) = delete;
   DeviceSourceEncoder& operator=(const DeviceSourceEncoder&) = delete;
 
   const DeviceSeq2Seq<T>& device_model() const noexcept { return model_; }
 
+  /// The device memory of such an encoder, without that of what it encodes.
+  static std::size_t bytes_for(const Seq2Seq& model, std::size_t rows) {
+    return DeviceEncoderPass<T>::bytes_for(model.encoder(), rows) + MatmulPlans::workspace_bytes +
+           largest_blocks(model) * sizeof(T);
+  }
+
   /// Runs the encoder over the sources, and makes of its output the keys and values of all cross-attention. Throws what
   /// DeviceEncoderPass::forward() does, and CudaError, before they are computed also where there is too little memory
   /// for them, with how much is missing.
   std::vector<DeviceEncodedSource<T>> encode(std::span<const EncoderInput> sources, const std::stop_token& stop = {}) {
+    const DeviceScope scope(model_.device());
     const DecoderConfig& c = model_.decoder().config();
     std::size_t bytes = 0;
     for (const EncoderInput& source : sources) bytes += DeviceCache<T>::bytes_for(c, source.tokens.size());
-    detail::require_free_bytes("the sources", bytes);
+    require_free_bytes("the sources", bytes);
     // They outlive the stream of this encoder: they are of none.
     std::vector<DeviceEncodedSource<T>> encoded;
     for (const EncoderInput& source : sources)
@@ -100,9 +106,20 @@ class DeviceSourceEncoder {
   }
 
  private:
-  std::size_t largest_blocks() const {
+  /// The scope is that of the model's device.
+  DeviceSourceEncoder(const DeviceSeq2Seq<T>& model, const DeviceEncoderOptions& options, const DeviceScope&)
+      : model_(checked(model, options.rows)),
+        pass_(model_.encoder(), options),
+        products_{MatmulPlans(pass_.stream()),
+                  DeviceBuffer(largest_blocks(model_.host()) * sizeof(T), pass_.stream())} {}
+
+  static const DeviceSeq2Seq<T>& checked(const DeviceSeq2Seq<T>& model, std::size_t rows) {
+    require_free_bytes("the encoder of sources", bytes_for(model.host(), rows));
+    return model;
+  }
+  static std::size_t largest_blocks(const Seq2Seq& model) {
     detail::DeviceMemory<T> memory;
-    for (const DecoderLayerWeights& layer : model_.host().decoder().weights().layers)
+    for (const DecoderLayerWeights& layer : model.decoder().weights().layers)
       memory(layer.cross.k), memory(layer.cross.v);
     return memory.block_elements;
   }

@@ -25,9 +25,9 @@ struct DeviceSessionOptions {
   std::size_t chunk = 512;  ///< tokens of a prompt that are processed at once
 };
 
-/// What weft::Session is on the CPU: one sequence in the making, on the device, in a stream of its own. It belongs to
-/// one thread at a time. All memory is taken when it is made. Single tokens run as one Graph, whose position lies in
-/// device memory.
+/// What weft::Session is on the CPU: one sequence in the making, on the device that its model is on, whatever the
+/// current one is, in a stream of its own. It belongs to one thread at a time. All memory is taken when it is made.
+/// Single tokens run as one Graph, whose position lies in device memory.
 ///
 ///   cuda::DeviceSession<half> session(cuda::DeviceCausalLM<half>(load_causal_lm(path, {.load = Load::in_place})));
 ///
@@ -38,17 +38,8 @@ class DeviceSession final : public TokenSequence {
  public:
   /// Throws ConfigError for a chunk or context of 0 tokens or a context beyond the model's, CudaError, before anything
   /// is taken also where there is too little memory, with how much is missing.
-  explicit DeviceSession(DeviceCausalLM<T> model, const DeviceSessionOptions& options = {})
-      : context_(weft::detail::checked_context("DeviceSession", model.config(), options.context)),
-        chunk_(std::min(weft::detail::checked_chunk("DeviceSession", options.chunk), context_)),
-        cache_(checked(model, context_, chunk_).config(), context_, stream_),
-        inputs_(input_bytes(chunk_), stream_),
-        device_logits_({1, model.config().vocab}, stream_),
-        logits_({1, model.config().vocab}),
-        pass_(std::move(model), chunk_, context_, stream_),
-        draw_(sizeof(DeviceDraw), stream_) {
-    stream_.synchronize();
-  }
+  explicit DeviceSession(const DeviceCausalLM<T>& model, const DeviceSessionOptions& options = {})
+      : DeviceSession(model, options, DeviceScope(model.device())) {}
   DeviceSession(const DeviceSession&) = delete;
   DeviceSession& operator=(const DeviceSession&) = delete;
   ~DeviceSession() override { static_cast<void>(cudaStreamSynchronize(stream_)); }  // the weights may go now
@@ -56,8 +47,8 @@ class DeviceSession final : public TokenSequence {
   /// The device memory of such a session, at most.
   static std::size_t bytes_for(const CausalLM& model, std::size_t context, std::size_t chunk) {
     return DeviceCache<T>::bytes_for(model.config(), context) + DevicePass<T>::scratch_bytes(model, chunk, context) +
-           model.config().vocab * sizeof(float) + input_bytes(chunk) + sizeof(DeviceDraw) + sizeof(DrawState) +
-           sample_workspace_bytes(1);
+           model.config().vocab * sizeof(float) + input_bytes(chunk) + sizeof(DeviceDraw) +
+           2 * (sizeof(DrawState) + sample_workspace_bytes(1));  // of the sampler, and of the one before
   }
 
   const DeviceCausalLM<T>& device_model() const noexcept { return pass_.model(); }
@@ -75,9 +66,10 @@ class DeviceSession final : public TokenSequence {
     if (!source || source->layers() != c.layers || source->layer(0).k.extent(1) != c.kv_heads ||
         source->layer(0).k.extent(2) != c.head_dim)
       raise<ConfigError>("attend_to: the source is none, or one of another model");
+    const DeviceScope scope(stream_.device());
     stream_.synchronize();  // the source before may go now
-    step_ = {};             // these read it
-    drawing_step_ = {};
+    step_.graph = {};       // these read it
+    drawing_step_.graph = {};
     source_ = std::move(source);
     position_ = 0;
   }
@@ -99,14 +91,18 @@ class DeviceSession final : public TokenSequence {
     return logits_.elements();
   }
 
-  /// What draw() draws with; its random numbers begin again. Throws ConfigError for parameters out of range.
+  /// What draw() draws with; its random numbers begin again. Throws ConfigError for parameters out of range and for
+  /// penalties, CudaError; what it drew with before stays then.
   void set_sampling(const SamplingParams& params) {
-    sampler_.emplace(params, 1, stream_);
-    drawing_step_ = {};
+    const DeviceScope scope(stream_.device());
+    DeviceSampler sampler(params, 1, stream_);
+    drawing_step_.graph = {};  // it draws with the one before
+    sampler_ = std::move(sampler);
   }
 
   /// Appends tokens and draws the one that comes next on the device, as weft::Sampler would from the logits of
-  /// forward(): these stay where they are. Throws as forward() and sample() do, ConfigError before set_sampling().
+  /// forward(): these stay where they are. Throws as forward() does, ConfigError before set_sampling(), NumericError
+  /// where a logit is NaN or +infinity or all are -infinity.
   DeviceDraw draw(std::span<const TokenId> tokens, std::stop_token stop = {}) {
     check_tokens(tokens);
     if (!sampler_) raise<ConfigError>("draw: there is nothing to draw with, call set_sampling() first");
@@ -114,6 +110,7 @@ class DeviceSession final : public TokenSequence {
     undone_by_errors([&] {
       advance(tokens, stop, drawing_step_, [&] { (*sampler_)(device_logits_, draw_.as<DeviceDraw>()); });
       download(draw_.as<DeviceDraw>(), &drawn, 1);
+      if (drawn.id < 0) raise<NumericError>("draw: a logit is NaN or +infinity, or all are -infinity");
     });
     return drawn;
   }
@@ -136,11 +133,31 @@ class DeviceSession final : public TokenSequence {
   }
 
  private:
+  /// The record of a step, which runs as it is launched at first, so that its kernels are loaded before they are
+  /// recorded.
+  struct Step {
+    Graph graph;
+    bool loaded = false;
+  };
+
+  /// The scope is that of the model's device.
+  DeviceSession(const DeviceCausalLM<T>& model, const DeviceSessionOptions& options, const DeviceScope&)
+      : context_(weft::detail::checked_context("DeviceSession", model.config(), options.context)),
+        chunk_(std::min(weft::detail::checked_chunk("DeviceSession", options.chunk), context_)),
+        cache_(checked(model, context_, chunk_).config(), context_, stream_),
+        inputs_(input_bytes(chunk_), stream_),
+        device_logits_({1, model.config().vocab}, stream_),
+        logits_({1, model.config().vocab}),
+        pass_(model, chunk_, context_, stream_),
+        draw_(sizeof(DeviceDraw), stream_) {
+    stream_.synchronize();
+  }
+
   static constexpr std::size_t inputs_of_step = 256;  // bytes: the id of a token, its position, the keys that it sees
   static std::size_t input_bytes(std::size_t chunk) { return inputs_of_step + 2 * chunk * sizeof(std::int32_t); }
 
   static const DeviceCausalLM<T>& checked(const DeviceCausalLM<T>& model, std::size_t context, std::size_t chunk) {
-    detail::require_free_bytes("the session", bytes_for(model.host(), context, chunk));
+    require_free_bytes("the session", bytes_for(model.host(), context, chunk));
     return model;
   }
 
@@ -165,9 +182,10 @@ class DeviceSession final : public TokenSequence {
     stream_.synchronize();
   }
 
-  /// The session is as it was where `work` throws.
+  /// Runs `work` on the session's device; the session is as it was where that throws.
   template <class Work>
   void undone_by_errors(Work&& work) {
+    const DeviceScope scope(stream_.device());
     const std::size_t before = position_;
     try {
       work();
@@ -180,7 +198,7 @@ class DeviceSession final : public TokenSequence {
   /// Appends tokens, puts the logits after the last one into device_logits_, and goes on with then(); `recorded` is the
   /// record of all that for a single token.
   template <class Then>
-  void advance(std::span<const TokenId> tokens, const std::stop_token& stop, Graph& recorded, Then&& then) {
+  void advance(std::span<const TokenId> tokens, const std::stop_token& stop, Step& recorded, Then&& then) {
     if (tokens.size() == 1) return step(tokens[0], recorded, then);
     run(tokens, stop, [&](TensorView<T, 2> x, bool last) {
       if (last) pass_.head(x.narrow(0, x.extent(0) - 1, 1), device_logits_.view());
@@ -188,9 +206,9 @@ class DeviceSession final : public TokenSequence {
     then();
   }
 
-  /// One token. The first one runs as it is launched, so that all kernels are loaded before they are recorded.
+  /// One token.
   template <class Then>
-  void step(TokenId token, Graph& recorded, Then&& then) {
+  void step(TokenId token, Step& recorded, Then&& then) {
     auto* input = inputs_.template as<std::int32_t>();
     const auto position = static_cast<std::int32_t>(position_);
     const std::int32_t values[3] = {token, position, position + 1};
@@ -201,12 +219,12 @@ class DeviceSession final : public TokenSequence {
       pass_.head(x, device_logits_.view());
       then();
     };
-    if (!loaded_) {
+    if (!recorded.loaded) {
       launch_all();
-      loaded_ = true;
+      recorded.loaded = true;
     } else {
-      if (recorded.empty()) recorded = Graph(stream_, launch_all);
-      recorded.launch(stream_);
+      if (recorded.graph.empty()) recorded.graph = Graph(stream_, launch_all);
+      recorded.graph.launch(stream_);
     }
     ++position_;
   }
@@ -246,8 +264,7 @@ class DeviceSession final : public TokenSequence {
   DevicePass<T> pass_;
   DeviceBuffer draw_;
   std::optional<DeviceSampler> sampler_;
-  bool loaded_ = false;
-  Graph step_, drawing_step_;
+  Step step_, drawing_step_;
 };
 
 }  // namespace weft::inline v0::cuda

@@ -25,10 +25,10 @@ struct DeviceTowerOptions {
   std::size_t rows = 4096;  ///< tokens that are processed at once, at least those of an image or of the longest text
 };
 
-/// A tower of a model of images, on the device, in a stream of its own: what VisionPass and TextPass take with
-/// set_layers(). Patches and words, layers, norms and heads are computed there; hidden states come to the host, where
-/// the rows that heads take are picked (a token, the mean of patches). It belongs to one pass. All device memory is
-/// taken when it is made.
+/// A tower of a model of images, on what is the current device when it is made, in a stream of its own: what VisionPass
+/// and TextPass take with set_layers(). Patches and words, layers, norms and heads are computed there; hidden states
+/// come to the host, where the rows that heads take are picked (a token, the mean of patches). It belongs to one pass.
+/// All device memory is taken when it is made.
 ///
 ///   VisionPass pass(model);
 ///   pass.set_layers(cuda::DeviceTower<half>::of_images(model));
@@ -56,7 +56,7 @@ class DeviceTower final : public TowerDevice {
     const std::size_t of_row = width * sizeof(T) + (c.hidden + patch) * sizeof(float) + 2 * sizeof(TokenId);
     return memory.bytes + memory.staging_bytes + memory.block_elements * sizeof(T) + SequenceBatches::bytes_for(rows) +
            weft::detail::checked_product(rows, of_row) +
-           HostRows<T>::bytes_for(rows, widest(model, kind), widest(model, kind)) + (std::size_t{32} << 20);
+           HostRows<T>::bytes_for(rows, widest(model, kind), widest(model, kind)) + MatmulPlans::workspace_bytes;
   }
 
   DeviceTower(const VisionModel& model, TowerKind kind, const DeviceTowerOptions& options)
@@ -81,6 +81,7 @@ class DeviceTower final : public TowerDevice {
 
   void run_images(TensorView<const float, 4> pixels, TensorView<const float, 2> added, const EncoderLayerParams& params,
                   TensorView<float, 2> hidden, const std::stop_token& stop) override {
+    const DeviceScope scope(stream_.device());
     const VisionConfig& c = model_.config();
     const std::size_t tokens = added.extent(0);
     const std::size_t down = pixels.extent(2) / c.patch_height;
@@ -102,6 +103,7 @@ class DeviceTower final : public TowerDevice {
 
   void run_texts(std::span<const TokenId> ids, std::span<const PackedSequence> sequences,
                  const EncoderLayerParams& params, TensorView<float, 2> hidden, const std::stop_token& stop) override {
+    const DeviceScope scope(stream_.device());
     std::vector<std::size_t> lengths;
     for (const PackedSequence& sequence : sequences) lengths.push_back(sequence.tokens);
     batches_.for_each(lengths, [&](std::size_t first, const DeviceSequences& texts) {
@@ -123,6 +125,7 @@ class DeviceTower final : public TowerDevice {
   }
 
   void run_head(TowerHead head, TensorView<const float, 2> x, TensorView<float, 2> y) override {
+    const DeviceScope scope(stream_.device());
     const VisionConfig& c = model_.config();
     const DeviceLayerContext ctx{products_, stream_};
     const LinearHeadOn<Backend<T>>& linear = weights_.head(head);
@@ -137,6 +140,7 @@ class DeviceTower final : public TowerDevice {
 
   void pool_by_attention(std::span<const PackedSequence> sequences, TensorView<const float, 2> x,
                          TensorView<float, 2> y) override {
+    const DeviceScope scope(stream_.device());
     std::vector<std::size_t> lengths;
     for (const PackedSequence& sequence : sequences) lengths.push_back(sequence.tokens);
     batches_.for_each(
@@ -156,7 +160,7 @@ class DeviceTower final : public TowerDevice {
     if (rows == 0) raise<ConfigError>("DeviceTower: there are 0 rows, expected at least one");
     if (head_dim > 256)
       raise<UnsupportedError>("DeviceTower: heads of ", head_dim, " elements; the device takes up to 256");
-    detail::require_free_bytes("the tower", bytes_for(model, kind, rows));
+    require_free_bytes("the tower", bytes_for(model, kind, rows));
     return rows;
   }
   static std::size_t patch_size(const VisionModel& model, TowerKind kind) {

@@ -63,14 +63,6 @@ DeviceDecoderWeights<T> uploaded(const CausalLM& model, cudaStream_t stream) {
   return d;
 }
 
-/// Throws CudaError that says how much is missing unless so many bytes of device memory are free.
-inline void require_free_bytes(const char* what, std::size_t bytes) {
-  const std::size_t free = free_bytes();
-  if (bytes > free)
-    raise<CudaError>("device memory: ", what, " takes ", bytes, " bytes, ", free, " are free, ", bytes - free,
-                     " are missing");
-}
-
 }  // namespace detail
 
 /// A decoder whose weights lie in device memory, as elements of T or in blocks (DeviceMatrix): immutable, shared by any
@@ -88,6 +80,8 @@ class DeviceCausalLM {
   const CausalLM& host() const noexcept { return parts_->model; }
   const DecoderConfig& config() const noexcept { return host().config(); }
   const DeviceDecoderWeights<T>& weights() const noexcept { return parts_->weights; }
+  /// Where they lie: what was the current device when the weights were copied.
+  int device() const noexcept { return parts_->device; }
   const DeviceMatrix<T>& output() const noexcept {
     return config().tied_embeddings ? weights().embedding : weights().output;
   }
@@ -116,15 +110,16 @@ class DeviceCausalLM {
   struct Parts {
     CausalLM model;
     DeviceDecoderWeights<T> weights;
+    int device;
   };
 
   static std::shared_ptr<const Parts> load(CausalLM model, cudaStream_t stream) {
     const DecoderConfig& c = model.config();
     if (c.head_dim > 256)
       raise<UnsupportedError>("DeviceCausalLM: heads of ", c.head_dim, " elements; the device takes up to 256");
-    detail::require_free_bytes("the model", bytes_for(model) + staging_bytes_for(model));
+    require_free_bytes("the model", bytes_for(model) + staging_bytes_for(model));
     DeviceDecoderWeights<T> weights = detail::uploaded<T>(model, stream);
-    return std::make_shared<const Parts>(Parts{std::move(model), std::move(weights)});
+    return std::make_shared<const Parts>(Parts{std::move(model), std::move(weights), current_device()});
   }
 
   std::shared_ptr<const Parts> parts_;

@@ -94,35 +94,44 @@ class AttentionBlock {
   }
 
  private:
-  __device__ __forceinline__ void copy_rows(T* to, const T* from, std::size_t stride, int rows, int valid) {
+  /// Copies rows; zeros for those that is_there(row) denies, which are not read.
+  template <class IsThere>
+  __device__ __forceinline__ void copy_rows(T* to, const T* from, std::size_t stride, int rows, IsThere&& is_there) {
     constexpr int chunks = D / 8;
     for (int i = static_cast<int>(threadIdx.x); i < rows * chunks; i += 32 * Tile::warps) {
       const int row = i / chunks;
       const int at = i % chunks * 8;
       T* place = to + row * Tile::pitch + at;
-      const T* source = from + static_cast<std::size_t>(min(row, valid - 1)) * stride;
+      const bool valid = is_there(row);
+      const T* source = from + static_cast<std::size_t>(valid ? row : 0) * stride;
       if (a_.aligned && a_.head_dim % 8 == 0) {
-        const bool there = row < valid && at < a_.head_dim;
+        const bool there = valid && at < a_.head_dim;
         copy_async_16(place, source + (there ? at : 0), there);
       } else {
-        *reinterpret_cast<Raw<T, 8>*>(place) = load_eight(source, at, row < valid ? a_.head_dim : 0, false);
+        *reinterpret_cast<Raw<T, 8>*>(place) = load_eight(source, at, valid ? a_.head_dim : 0, false);
       }
     }
   }
   __device__ __forceinline__ void load_queries() {
     const T* q = a_.q + static_cast<std::size_t>(s_.first_token + first_) * a_.q_strides.token +
                  static_cast<std::size_t>(head_) * a_.q_strides.head;
-    copy_rows(q_, q, a_.q_strides.token, Tile::rows, s_.tokens - first_);
+    copy_rows(q_, q, a_.q_strides.token, Tile::rows, [&](int row) { return row < s_.tokens - first_; });
   }
   __device__ __forceinline__ T* keys_of(int buffer) { return kv_ + buffer * 2 * Tile::keys * Tile::pitch; }
   __device__ __forceinline__ T* values_of(int buffer) { return keys_of(buffer) + Tile::keys * Tile::pitch; }
+  /// What lies at a key that no token of the tile sees counts for nothing, not even if it is NaN.
   __device__ __forceinline__ void load_keys(int key, int buffer) {
+    const int last_own = s_.offset + min(first_ + Tile::rows, s_.tokens) - 1;
+    const int begin = a_.rule.first_key(s_.offset + first_);
+    const int end = a_.rule.end_key(last_own, s_.keys);
+    const bool* mask = a_.rule.key_mask ? a_.rule.key_mask + s_.first_key : nullptr;
+    const auto is_seen = [&](int row) { return key + row >= begin && key + row < end && (!mask || mask[key + row]); };
     const auto kv_head = static_cast<std::size_t>(head_ / a_.group);
     const auto first = static_cast<std::size_t>(s_.first_key + key);
     copy_rows(keys_of(buffer), a_.k + first * a_.k_strides.token + kv_head * a_.k_strides.head, a_.k_strides.token,
-              Tile::keys, s_.keys - key);
+              Tile::keys, is_seen);
     copy_rows(values_of(buffer), a_.v + first * a_.v_strides.token + kv_head * a_.v_strides.head, a_.v_strides.token,
-              Tile::keys, s_.keys - key);
+              Tile::keys, is_seen);
   }
 
   /// The address that a thread gives load_matrices for the 16 x 16 elements at (row, column) of a tile: in the order
@@ -332,10 +341,16 @@ auto attention_args(const Q& q, const K& k, const V& v, const O& out, const Atte
                                                .rule = AttentionRule(params, q.extent(1))};
 }
 
+inline void require_countable(std::size_t tokens, std::size_t keys, std::size_t offset) {
+  constexpr std::size_t most = std::size_t{1} << 30;
+  if (const std::size_t largest = std::max({tokens, keys, offset}); largest > most)
+    raise<UnsupportedError>("attention: the device counts tokens and keys up to ", most, ", found ", largest);
+}
+
 }  // namespace detail
 
 /// Scaled dot-product attention of many tokens on tensor cores; the equation stands at weft::attention. A token that
-/// sees no key gets zeros.
+/// sees no key gets zeros; what lies at hidden keys and at keys behind those of the last token does not matter.
 ///
 /// q, out: (tokens, heads, head_dim). k, v: (keys, kv_heads, head_dim). Half or bfloat16 device memory of one type, any
 /// strides with contiguous heads of up to 256 elements; out must not overlap the others. The spans of `params` are of
@@ -348,11 +363,8 @@ void attention(const Q& q, const K& k, const V& v, O&& out, const AttentionParam
   const auto keys = device_view(k);
   auto args = detail::attention_args(queries, keys, device_view(v), device_view(out), params);
   const std::size_t tokens = queries.extent(0);
-  if (params.causal && params.offset + tokens > keys.extent(0))
-    raise<ShapeError>("attention: token ", tokens - 1, " belongs to key ", params.offset + tokens - 1,
-                      ", but there are ", keys.extent(0), " keys");
-  if (!params.key_mask.empty())
-    weft::detail::require_extent("attention", "the key mask", params.key_mask.size(), keys.extent(0));
+  weft::detail::require_keys(params, tokens, keys.extent(0));
+  detail::require_countable(tokens, keys.extent(0), params.offset);
   args.sequence = {.first_token = 0,
                    .tokens = static_cast<std::int32_t>(tokens),
                    .first_key = 0,
@@ -369,6 +381,9 @@ void attention(const Q& q, const K& k, const V& v, O&& out, const SequenceRange*
                std::size_t most_tokens, const AttentionParams& params, cudaStream_t stream = {}) {
   static_assert(HalfStorage<device_value_t<Q>>, "attention: half or bfloat16");
   auto args = detail::attention_args(device_view(q), device_view(k), device_view(v), device_view(out), params);
+  detail::require_countable(device_view(q).extent(0), device_view(k).extent(0), 0);
+  if (!params.key_mask.empty())
+    weft::detail::require_extent("attention", "the key mask", params.key_mask.size(), device_view(k).extent(0));
   args.sequences = sequences;
   detail::attention(args, device_view(q).extent(1), batch, most_tokens, stream);
 }

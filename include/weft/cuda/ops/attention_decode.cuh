@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <type_traits>
@@ -55,8 +56,8 @@ void attention_decode(DecodeArgs<T> args, std::size_t batch, std::size_t kv_head
       constexpr int d = decltype(dim)::value;
       constexpr int g = decltype(together)::value;
       launch("attention_decode",
-             {.grid = dim3(static_cast<unsigned>(decode_spans(capacity)), static_cast<unsigned>(blocks),
-                           static_cast<unsigned>(batch)),
+             {.grid = dim3(static_cast<unsigned>(std::max<std::size_t>(1, decode_spans(capacity))),
+                           static_cast<unsigned>(blocks), static_cast<unsigned>(batch)),
               .block = dim3(decode_threads),
               .shared_bytes = static_cast<std::size_t>((decode_threads / 32 - 1) * g * (d + 2)) * sizeof(float),
               .stream = stream},
@@ -83,8 +84,9 @@ constexpr std::size_t attention_decode_workspace_bytes(std::size_t batch, std::s
 /// q, out: (batch, heads, head_dim). k, v: (batch, capacity, kv_heads, head_dim), or, with a page table, (pages,
 /// page_keys, kv_heads, head_dim). Half or bfloat16 device memory of one type with contiguous heads. keys: (batch), on
 /// the device, how many of its keys a token sees, its own the last of them, up to `capacity` = the second extent of k,
-/// or pages_per_sequence * page_keys. A sequence of no keys gets zeros. `params`: causal and offset follow from keys;
-/// no key mask. Sums in float. Throws ShapeError, UnsupportedError, CudaError.
+/// or pages_per_sequence * page_keys. A sequence that sees no key gets zeros. `params`: causal and offset follow from
+/// keys; a key mask is (batch, capacity), and what lies at hidden keys does not matter. Sums in float. Throws
+/// ShapeError, UnsupportedError, CudaError.
 template <DeviceTensorLike Q, DeviceTensorLike K, DeviceTensorLike V, DeviceTensorLike O>
 void attention_decode(const Q& q, const K& k, const V& v, const std::int32_t* keys, O&& out,
                       const AttentionParams& params, void* workspace, cudaStream_t stream = {},
@@ -101,7 +103,6 @@ void attention_decode(const Q& q, const K& k, const V& v, const std::int32_t* ke
   weft::detail::require_extent("attention_decode", "head_dim of k", cached_keys.extent(3), queries.extent(2));
   detail::require_contiguous_heads<3>(queries, result);
   detail::require_contiguous_heads<4>(cached_keys, cached_values);
-  if (!params.key_mask.empty()) raise<UnsupportedError>("attention_decode: there is no key mask for single tokens");
   if (table.pages) {
     weft::detail::require_extent("attention_decode", "the keys of a page", cached_keys.extent(1), table.page_keys);
   } else {
@@ -110,6 +111,9 @@ void attention_decode(const Q& q, const K& k, const V& v, const std::int32_t* ke
   const std::size_t kv_heads = cached_keys.extent(2);
   const std::size_t group = detail::grouped_heads(queries.extent(1), kv_heads);
   const std::size_t capacity = table.pages ? table.pages_per_sequence * table.page_keys : cached_keys.extent(1);
+  if (!params.key_mask.empty())
+    weft::detail::require_extent("attention_decode", "the key mask", params.key_mask.size(),
+                                 queries.extent(0) * capacity);
   const detail::DecodeArgs<T> args{.q = queries.data(),
                                    .k = cached_keys.data(),
                                    .v = cached_values.data(),
@@ -122,6 +126,7 @@ void attention_decode(const Q& q, const K& k, const V& v, const std::int32_t* ke
                                    .v_block = cached_values.stride(0),
                                    .table = table,
                                    .keys = keys,
+                                   .capacity = capacity,
                                    .group = static_cast<int>(group),
                                    .head_dim = static_cast<int>(queries.extent(2)),
                                    .aligned = detail::has_aligned_heads<3>(queries, result) &&

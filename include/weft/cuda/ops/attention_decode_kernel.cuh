@@ -35,6 +35,7 @@ struct DecodeArgs {
   std::size_t v_block;
   PageTable table;
   const std::int32_t* keys;  // (batch)
+  std::size_t capacity;      // of keys of a sequence, in the key mask
   int group;
   int head_dim;
   bool aligned;
@@ -139,6 +140,10 @@ class DecodeBlock {
            of_head;
   }
 
+  __device__ __forceinline__ bool is_seen(int key) const {
+    return !a_.rule.key_mask || a_.rule.key_mask[sequence_ * a_.capacity + static_cast<std::size_t>(key)];
+  }
+
   __device__ __forceinline__ void attend(DecodeState<G>& state, int begin, int end) {
     const int own = static_cast<int>(threadIdx.x) / key_threads;
     for (int base = begin; base < end; base += unroll * keys_at_once) {
@@ -148,7 +153,7 @@ class DecodeBlock {
       for (int u = 0; u < unroll; ++u) {
         const int key = min(base + u * keys_at_once + own, end - 1);
         k[u] = load_eight(a_.k + place(key, a_.k_block, a_.k_strides), at_, a_.head_dim, a_.aligned);
-        v[u] = load_eight(a_.v + place(key, a_.v_block, a_.v_strides), at_, a_.head_dim, a_.aligned);
+        v[u] = load_eight(a_.v + place(key, a_.v_block, a_.v_strides), at_, is_seen(key) ? a_.head_dim : 0, a_.aligned);
       }
       float scores[unroll][G];
 #pragma unroll
@@ -163,7 +168,7 @@ class DecodeBlock {
 #pragma unroll
           for (int j = 0; j < 8; ++j) product = fmaf(q_[g][j], wide[j], product);
           product = group_sum<key_threads>(product);
-          scores[u][g] = key < end ? a_.rule.score(product, biases_[g], key - (keys_ - 1)) : -INFINITY;
+          scores[u][g] = key < end && is_seen(key) ? a_.rule.score(product, biases_[g], key - (keys_ - 1)) : -INFINITY;
         }
       }
 #pragma unroll

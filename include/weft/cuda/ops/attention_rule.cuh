@@ -34,12 +34,8 @@ struct AttentionRule {
         causal(params.causal),
         key_mask(params.key_mask.empty() ? nullptr : params.key_mask.data()),
         alibi_slopes(params.alibi_slopes.empty() ? nullptr : params.alibi_slopes.data()) {
-    if (alibi_slopes)
-      weft::detail::require_extent("attention", "the number of ALiBi slopes", params.alibi_slopes.size(), heads);
+    weft::detail::require_biases(params, heads);
     if (params.relative_bias.empty()) return;
-    if (heads == 0 || params.relative_bias.size() % heads != 0 || params.relative_bias.size() / heads % 2 == 0)
-      raise<ShapeError>("attention: ", params.relative_bias.size(), " relative biases for ", heads,
-                        " heads, expected an odd number of them for each");
     relative_bias = params.relative_bias.data();
     relative_radius = static_cast<int>(params.relative_bias.size() / heads / 2);
   }
@@ -94,8 +90,7 @@ void with_head_dim(std::size_t head_dim, F&& f) {
 }
 
 inline std::size_t grouped_heads(std::size_t heads, std::size_t kv_heads) {
-  if (kv_heads == 0 || heads % kv_heads != 0)
-    raise<ShapeError>("attention: ", heads, " query heads cannot share ", kv_heads, " key/value heads");
+  weft::detail::require_groups(heads, kv_heads);
   return heads / kv_heads;
 }
 

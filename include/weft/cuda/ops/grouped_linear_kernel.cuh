@@ -202,7 +202,7 @@ class GroupedBlock {
   }
 
   __device__ __forceinline__ void store(T* y) {
-    const bool pairs = columns_ % 2 == 0;
+    const bool pairs = columns_ % 2 == 0 && reinterpret_cast<std::uintptr_t>(y) % 4 == 0;
 #pragma unroll
     for (int i = 0; i < fragments; ++i)
 #pragma unroll
@@ -238,11 +238,31 @@ class GroupedBlock {
   float sums_[fragments][4][4] = {};
 };
 
-/// The weights of every group, and where the product goes.
+/// Where the weights of groups lie: listed on the device, with rows at multiples of 16 bytes where k is one of 8 ...
+template <class W>
+struct ListedWeights {
+  using Weights = W;
+  const W* all;  // (groups)
+
+  bool in_vectors() const noexcept { return true; }
+  __device__ __forceinline__ W of(int group) const { return all[group]; }
+};
+/// ... or one after the other, so many rows each.
+template <class W>
+struct StackedWeights {
+  using Weights = W;
+  W first;
+  std::size_t rows;
+
+  bool in_vectors() const noexcept { return first.in_vectors(); }
+  __device__ __forceinline__ W of(int group) const { return first.from_row(static_cast<std::size_t>(group) * rows); }
+};
+
+/// The weights of all groups, and where the product goes.
 template <class T, class Weights>
 struct GroupedPart {
-  const Weights* weights;  // (groups)
-  T* y;                    // (rows, columns)
+  Weights weights;
+  T* y;  // (rows, columns)
 };
 template <class T, class Weights, std::size_t N>
 struct GroupedParts {
@@ -266,18 +286,47 @@ __global__ void __launch_bounds__(grouped_threads, M == 64 ? 2 : 1)
   const int blocks = (columns + grouped_columns - 1) / grouped_columns;
   const auto block = static_cast<int>(blockIdx.y);
   const GroupedPart<T, Weights>& part = parts.at[block / blocks];
-  GroupedBlock<T, Weights, M> own({x, x_stride, share, rows.order + begin, count}, part.weights[group],
-                                  block % blocks * grouped_columns, columns, k);
+  GroupedBlock<T, typename Weights::Weights, M> own({x, x_stride, share, rows.order + begin, count},
+                                                    part.weights.of(group), block % blocks * grouped_columns, columns,
+                                                    k);
   own.run(part.y);
 }
 
+/// The same for rows that cannot be loaded 16 bytes at a time: a warp for each element of y.
+template <class T, class Weights, std::size_t N>
+__global__ void __launch_bounds__(grouped_threads)
+    grouped_elements_kernel(const T* x, std::size_t x_stride, int share, RowGroups rows, int groups,
+                            const __grid_constant__ GroupedParts<T, Weights, N> parts, int columns, int k) {
+  const auto place = static_cast<int>(blockIdx.x);
+  if (place >= rows.first[groups]) return;
+  int group = 0;
+  while (rows.first[group + 1] <= place) ++group;
+  const auto at = static_cast<int>(blockIdx.y * blockDim.y + threadIdx.y);
+  if (at >= static_cast<int>(N) * columns) return;
+  const GroupedPart<T, Weights>& part = parts.at[at / columns];
+  const auto column = static_cast<std::size_t>(at % columns);
+  const auto row = static_cast<std::size_t>(rows.order[place]);
+  const T* from = x + row / static_cast<std::size_t>(share) * x_stride;
+  const float sum = group_sum(part.weights.of(group).dot(column, from, k));
+  if (threadIdx.x == 0) part.y[row * static_cast<std::size_t>(columns) + column] = from_float<T>(sum);
+}
+
 /// For each of N matrices of one shape (columns, k) per group: y[r] = W x[r / share], r a row of group g and W the
-/// matrix of g. x: rows x_stride apart and at multiples of 16 bytes; k a multiple of 8. groups: of group_rows() for so
-/// many rows and groups. Rows that belong to no group stay what they are.
+/// matrix of g. x: rows x_stride apart. groups: of group_rows() for so many rows and groups. Rows that belong to no
+/// group stay what they are.
 template <class T, class Weights, std::size_t N>
 void launch_grouped_linear(const T* x, std::size_t x_stride, std::size_t share, const RowGroups& groups,
                            std::size_t rows, std::size_t group_count, const GroupedParts<T, Weights, N>& parts,
                            std::size_t columns, std::size_t k, cudaStream_t stream) {
+  bool vectors = k % 8 == 0 && x_stride % 8 == 0 && is_aligned(x);
+  for (const GroupedPart<T, Weights>& part : parts.at) vectors = vectors && part.weights.in_vectors();
+  if (!vectors)
+    return launch("grouped_linear",
+                  {.grid = dim3(static_cast<unsigned>(rows), static_cast<unsigned>((N * columns + 7) / 8)),
+                   .block = dim3(32, 8),
+                   .stream = stream},
+                  grouped_elements_kernel<T, Weights, N>, x, x_stride, static_cast<int>(share), groups,
+                  static_cast<int>(group_count), parts, static_cast<int>(columns), static_cast<int>(k));
   with_row_tile(rows, group_count, [&](auto tile) {
     constexpr int m = decltype(tile)::value;
     const std::size_t most_tiles = rows / m + (group_count < rows ? group_count : rows);
@@ -285,7 +334,7 @@ void launch_grouped_linear(const T* x, std::size_t x_stride, std::size_t share, 
     launch("grouped_linear",
            {.grid = dim3(static_cast<unsigned>(most_tiles), static_cast<unsigned>(blocks)),
             .block = dim3(grouped_threads),
-            .shared_bytes = GroupedBlock<T, Weights, m>::shared_bytes,
+            .shared_bytes = GroupedBlock<T, typename Weights::Weights, m>::shared_bytes,
             .stream = stream},
            grouped_linear_kernel<T, Weights, m, N>, x, x_stride, static_cast<int>(share), groups,
            static_cast<int>(group_count), parts, static_cast<int>(columns), static_cast<int>(k));

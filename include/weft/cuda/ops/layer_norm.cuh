@@ -54,6 +54,7 @@ __global__ void __launch_bounds__(row_threads) layer_norm_kernel(const T* x, T* 
 template <bool Residual, Storage T, Storage G>
 void layer_norm(const T* x, T* residual, const G* gain, const G* bias, T* y, const RowMap<3>& map,
                 LayerNormParams params, cudaStream_t stream) {
+  weft::detail::require_eps(Residual ? "add_layer_norm" : "layer_norm", params.eps);
   const bool vectors =
       has_vector_rows(map, vector_width<T>, {x, y, Residual ? residual : x}) && is_aligned(gain) && is_aligned(bias);
   with_row_width<T>(vectors, [&](auto width) {
@@ -67,7 +68,7 @@ void layer_norm(const T* x, T* residual, const G* gain, const G* bias, T* y, con
 /// Layer normalisation; the equation stands at weft::layer_norm. Mean and variance in float, in two passes.
 ///
 /// x, y: (rows, hidden), contiguous device memory, may be the same. gain, bias: (hidden); bias may be null. Throws
-/// CudaError.
+/// ConfigError for an eps that is negative or NaN, CudaError.
 template <Storage T, Storage G>
 void layer_norm(const T* x, const G* gain, const G* bias, T* y, std::size_t rows, std::size_t hidden,
                 LayerNormParams params, cudaStream_t stream = {}) {
@@ -83,7 +84,7 @@ void add_layer_norm(const T* x, T* residual, const G* gain, const G* bias, T* y,
 }
 
 /// The same on tensors: x, y, residual (..., hidden), any strides; gain and bias (hidden), contiguous. Throws
-/// ShapeError where shapes differ.
+/// also ShapeError where shapes differ.
 template <DeviceTensorLike X, DeviceTensorLike G, DeviceTensorLike B, DeviceTensorLike Y>
 void layer_norm(const X& x, const G& gain, const B& bias, Y&& y, LayerNormParams params, cudaStream_t stream = {}) {
   const auto from = device_view(x);
@@ -114,6 +115,15 @@ void layer_norm(const X& x, const G& gain, Y&& y, LayerNormParams params, cudaSt
   detail::layer_norm<false>(from.data(), static_cast<device_value_t<X>*>(nullptr), gains,
                             static_cast<const device_value_t<G>*>(nullptr), to.data(),
                             detail::row_map("layer_norm", from, to, from), params, stream);
+}
+template <DeviceTensorLike X, DeviceTensorLike R, DeviceTensorLike G, DeviceTensorLike Y>
+void add_layer_norm(const X& x, R&& residual, const G& gain, Y&& y, LayerNormParams params, cudaStream_t stream = {}) {
+  const auto from = device_view(x);
+  const auto sum = device_view(residual);
+  const auto to = device_view(y);
+  const device_value_t<G>* gains = detail::row_vector("add_layer_norm", "gain", gain, from);
+  detail::layer_norm<true>(from.data(), sum.data(), gains, static_cast<const device_value_t<G>*>(nullptr), to.data(),
+                           detail::row_map("add_layer_norm", from, to, sum), params, stream);
 }
 
 }  // namespace weft::inline v0::cuda

@@ -19,17 +19,10 @@ void linear_few(const T* x, std::size_t x_stride, std::size_t tokens, const T* w
                 cudaStream_t stream = {}) {
   if (tokens > detail::most_linear_tokens)
     raise<ShapeError>("linear_few: ", tokens, " tokens, at most ", detail::most_linear_tokens, " are few");
-  const bool vectors =
-      k % 8 == 0 && x_stride % 8 == 0 && weight_stride % 8 == 0 && detail::is_aligned(x) && detail::is_aligned(weight);
-  if (vectors) {
-    detail::launch_linear(x, x_stride, tokens, detail::HalfWeights<T>{weight, weight_stride, static_cast<int>(k)}, bias,
-                          y, y_stride, rows, k, stream);
-  } else if (tokens != 0) {
-    detail::launch("linear",
-                   {.grid = dim3(static_cast<unsigned>((rows + 7) / 8)), .block = dim3(32, 8), .stream = stream},
-                   detail::linear_elements_kernel<T, Y>, x, x_stride, static_cast<int>(tokens), weight, weight_stride,
-                   bias, y, y_stride, static_cast<int>(rows), static_cast<int>(k));
-  }
+  const detail::HalfWeights<T> weights{weight, weight_stride, static_cast<int>(k)};
+  if (weights.in_vectors() && x_stride % 8 == 0 && detail::is_aligned(x))
+    return detail::launch_linear(x, x_stride, tokens, weights, bias, y, y_stride, rows, k, stream);
+  detail::launch_linear_elements(x, x_stride, tokens, weights, bias, y, y_stride, rows, k, stream);
 }
 
 /// The same on tensors. Throws ShapeError where shapes do not fit.
@@ -42,9 +35,7 @@ void linear_few(const X& x, const W& weight, const device_value_t<X>* bias, Y&& 
                 "linear_few: x, weight and y are matrices");
   weft::detail::require_extent("linear_few: columns of x", "k", from.extent(1), rows.extent(1));
   weft::detail::require_shape("linear_few", "y", to.extents(), Dims<2>{from.extent(0), rows.extent(0)});
-  const auto apart = [](const auto& v) { return v.extent(1) > 1 && v.stride(1) != 1; };
-  if (apart(from) || apart(rows) || apart(to))
-    raise<ShapeError>("linear_few: the elements of a row must lie one after the other");
+  detail::require_contiguous_rows("linear_few", from, rows, to);
   linear_few(from.data(), from.stride(0), from.extent(0), rows.data(), rows.stride(0), bias, to.data(), to.stride(0),
              rows.extent(0), rows.extent(1), stream);
 }

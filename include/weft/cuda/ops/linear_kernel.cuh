@@ -41,6 +41,17 @@ struct HalfWeights {
   int k;
 
   __device__ __forceinline__ const HalfWeights& of(unsigned) const { return *this; }
+  /// Whether rows can be loaded 16 bytes at a time.
+  bool in_vectors() const noexcept { return k % 8 == 0 && stride % 8 == 0 && is_aligned(data); }
+  /// Those from a row on.
+  __device__ __forceinline__ HalfWeights from_row(std::size_t row) const { return {data + row * stride, stride, k}; }
+  /// A lane's part of the product of a row with x, which need not be aligned, as the weights need not be here.
+  __device__ __forceinline__ float dot(std::size_t row, const T* x, int) const {
+    const T* own = data + row * stride;
+    float sum = 0.f;
+    for (int i = static_cast<int>(threadIdx.x); i < k; i += 32) sum = fmaf(to_float(own[i]), to_float(x[i]), sum);
+    return sum;
+  }
 
   struct Chunk {
     uint4 low[blocks];
@@ -168,22 +179,27 @@ __global__ void __launch_bounds__(32 * linear_warps, N == 1 ? Weights::resident 
 }
 
 /// The same for rows that cannot be loaded 16 bytes at a time: a warp for each row.
-template <class T, class Y>
+template <class T, class Y, class Weights>
 __global__ void __launch_bounds__(row_threads)
-    linear_elements_kernel(const T* x, std::size_t x_stride, int tokens, const T* weight, std::size_t stride,
-                           const T* bias, Y* y, std::size_t y_stride, int rows, int k) {
+    linear_elements_kernel(const T* x, std::size_t x_stride, int tokens, Weights weights, const T* bias, Y* y,
+                           std::size_t y_stride, int rows, int k) {
   const auto row = static_cast<int>(blockIdx.x * blockDim.y + threadIdx.y);
   if (row >= rows) return;
-  const T* own = weight + static_cast<std::size_t>(row) * stride;
   for (int token = 0; token < tokens; ++token) {
-    const T* from = x + static_cast<std::size_t>(token) * x_stride;
-    float sum = 0.f;
-    for (int i = static_cast<int>(threadIdx.x); i < k; i += 32) sum = fmaf(to_float(own[i]), to_float(from[i]), sum);
-    sum = group_sum(sum);
+    const float sum =
+        group_sum(weights.dot(static_cast<std::size_t>(row), x + static_cast<std::size_t>(token) * x_stride, k));
     if (threadIdx.x == 0)
       y[static_cast<std::size_t>(token) * y_stride + static_cast<std::size_t>(row)] =
           from_float<Y>(sum + (bias ? to_float(bias[row]) : 0.f));
   }
+}
+template <class T, class Y, class Weights>
+void launch_linear_elements(const T* x, std::size_t x_stride, std::size_t tokens, const Weights& weights, const T* bias,
+                            Y* y, std::size_t y_stride, std::size_t rows, std::size_t k, cudaStream_t stream) {
+  if (tokens == 0) return;
+  launch("linear", {.grid = dim3(static_cast<unsigned>((rows + 7) / 8)), .block = dim3(32, 8), .stream = stream},
+         linear_elements_kernel<T, Y, Weights>, x, x_stride, static_cast<int>(tokens), weights, bias, y, y_stride,
+         static_cast<int>(rows), static_cast<int>(k));
 }
 
 /// Parts without rows come last.

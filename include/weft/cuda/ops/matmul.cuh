@@ -11,6 +11,7 @@
 #include <type_traits>
 
 #include <weft/cuda/core/device_buffer.cuh>
+#include <weft/cuda/ops/elementwise.cuh>
 #include <weft/cuda/ops/linear.cuh>
 
 namespace weft::inline v0::cuda {
@@ -80,11 +81,15 @@ struct LtPlan {
 }  // namespace detail
 
 /// Products of matrices by cuBLASLt. For every shape the algorithm is looked for once and kept. One thread at a time;
-/// the products of one object follow each other in a stream, since they share its workspace.
+/// the products of one object are of the device that
+/// was current when it was made and follow each other in a stream, since they share its workspace.
 class MatmulPlans {
  public:
+  /// The device memory of each of these objects.
+  static constexpr std::size_t workspace_bytes = std::size_t{32} << 20;
+
   /// Throws CudaError where there is no device.
-  explicit MatmulPlans(cudaStream_t stream = {}) : workspace_(std::size_t{32} << 20, stream) {
+  explicit MatmulPlans(cudaStream_t stream = {}) : workspace_(workspace_bytes, stream) {
     cublasLtHandle_t handle = nullptr;
     detail::check(cublasLtCreate(&handle), "cublasLtCreate");
     handle_.reset(handle);
@@ -105,6 +110,10 @@ class MatmulPlans {
     weft::detail::require_extent("matmul", "the number of rows of b", right.extent(0), left.extent(1));
     weft::detail::require_shape("matmul", "y", result.extents(), Dims<2>{left.extent(0), right.extent(1)});
     if (result.empty()) return;
+    if (left.extent(1) == 0) {
+      if (!bias) return fill(result, device_value_t<Y>{}, stream);
+      return copy(TensorView<const device_value_t<Y>, 1>(bias, {result.extent(1)}), result, stream);
+    }
     const Key key{detail::lt_matrix("a", left), detail::lt_matrix("b", right), detail::lt_matrix("y", result),
                   bias ? detail::alignment_of(bias) : 0};
     if (key.y.by_columns) raise<ShapeError>("matmul: the elements of a row of y must lie one after the other");
@@ -189,13 +198,19 @@ class MatmulPlans {
   std::map<Key, detail::LtPlan> plans_;
 };
 
-/// y = x weight^T + bias: linear_few() for up to 16 tokens, otherwise cuBLASLt. bias is of the type of y.
+/// y = x weight^T + bias: linear_few() for up to 16 tokens, otherwise cuBLASLt. y is of the type of x, or float. Throws
+/// as these do, UnsupportedError for a bias of another type than y's where there are more tokens.
 template <DeviceTensorLike X, DeviceTensorLike W, DeviceTensorLike Y>
 void linear(MatmulPlans& plans, const X& x, const W& weight, const device_value_t<X>* bias, Y&& y,
             cudaStream_t stream = {}) {
-  static_assert(std::same_as<device_value_t<X>, device_value_t<Y>>, "linear: x and y have the same element type");
   if (device_view(x).extent(0) <= detail::most_linear_tokens) return linear_few(x, weight, bias, y, stream);
-  plans.matmul(x, device_view(weight).transpose(0, 1), bias, y, stream);
+  const auto turned = device_view(weight).transpose(0, 1);
+  if constexpr (std::same_as<device_value_t<X>, device_value_t<Y>>) {
+    plans.matmul(x, turned, bias, y, stream);
+  } else {
+    if (bias) raise<UnsupportedError>("linear: a bias is of the type of the product");
+    plans.matmul(x, turned, nullptr, y, stream);
+  }
 }
 
 }  // namespace weft::inline v0::cuda

@@ -82,6 +82,10 @@ struct FormatQ8_0 {
   static constexpr bool has_minimum = false;
   using Scales = std::uint32_t;  // those of a group
 
+  /// Of the scales of a row.
+  __device__ __host__ static constexpr std::size_t scale_bytes(std::size_t groups, std::size_t) {
+    return groups * blocks * 2;
+  }
   __device__ static Scales load_scales(const std::uint8_t* scales, std::size_t row, std::size_t group,
                                        std::size_t groups, std::size_t) {
     return reinterpret_cast<const std::uint32_t*>(scales)[row * groups + group];
@@ -126,6 +130,10 @@ struct FormatQ4_0 {
   static constexpr bool has_minimum = false;
   using Scales = uint2;
 
+  /// Of the scales of a row.
+  __device__ __host__ static constexpr std::size_t scale_bytes(std::size_t groups, std::size_t) {
+    return groups * blocks * 2;
+  }
   __device__ static Scales load_scales(const std::uint8_t* scales, std::size_t row, std::size_t group,
                                        std::size_t groups, std::size_t) {
     return reinterpret_cast<const uint2*>(scales)[row * groups + group];
@@ -171,6 +179,10 @@ struct FormatQ4_K {
   static constexpr bool has_minimum = true;
   using Scales = uint4;
 
+  /// Of the scales of a row.
+  __device__ __host__ static constexpr std::size_t scale_bytes(std::size_t, std::size_t headers) {
+    return headers * 16;
+  }
   __device__ static Scales load_scales(const std::uint8_t* scales, std::size_t row, std::size_t group, std::size_t,
                                        std::size_t headers) {
     return reinterpret_cast<const uint4*>(scales)[row * headers + group / 2];
@@ -231,7 +243,7 @@ __global__ void __launch_bounds__(row_threads)
 template <class Format, class Y>
 __global__ void __launch_bounds__(row_threads)
     dequantize_kernel(const uint4* codes, const std::uint8_t* scales, const TokenId* ids, std::size_t count,
-                      std::size_t rows, std::size_t groups, std::size_t k, Y* y) {
+                      std::size_t rows, std::size_t groups, std::size_t k, Y* y, bool aligned) {
   const std::size_t step = std::size_t{gridDim.x} * blockDim.x;
   for (std::size_t i = std::size_t{blockIdx.x} * blockDim.x + threadIdx.x; i < count * groups * 4; i += step) {
     const std::size_t place = i / 4 / groups;
@@ -250,7 +262,13 @@ __global__ void __launch_bounds__(row_threads)
       Pack<8> pack;
 #pragma unroll
       for (int j = 0; j < 8; ++j) pack.at[j] = there ? block.scale * Format::code(own, b, j) - block.minimum : NAN;
-      pack.store(y + place * k + at);
+      Y* to = y + place * k + at;
+      if (aligned) {
+        pack.store(to);
+      } else {
+#pragma unroll
+        for (int j = 0; j < 8; ++j) to[j] = from_float<Y>(pack.at[j]);
+      }
     }
   }
 }
@@ -267,6 +285,28 @@ struct BlockWeights {
   std::size_t headers;
 
   __device__ __forceinline__ const BlockWeights& of(unsigned) const { return *this; }
+  bool in_vectors() const noexcept { return true; }
+  /// Those from a row on.
+  __device__ __forceinline__ BlockWeights from_row(std::size_t row) const {
+    return {codes + row * groups * 4, scales + row * Format::scale_bytes(groups, headers), groups, headers};
+  }
+  /// A lane's part of the product of a row with x, which need not be aligned.
+  __device__ __forceinline__ float dot(std::size_t row, const T* x, int k) const {
+    float sum = 0.f;
+    for (std::size_t part = threadIdx.x; part < groups * 4; part += 32) {
+      const std::size_t group = part / 4;
+      const uint4 own = codes[row * groups * 4 + part];
+      const auto loaded = Format::load_scales(scales, row, group, groups, headers);
+      for (int b = 0; b < blocks; ++b) {
+        const int at = (static_cast<int>(group) * blocks + b) * 32 + 8 * static_cast<int>(part % 4);
+        if (at >= k) break;
+        const BlockScale block = Format::scale(loaded, b, group);
+        for (int j = 0; j < 8; ++j)
+          sum = fmaf(block.scale * Format::code(own, b, j) - block.minimum, to_float(x[at + j]), sum);
+      }
+    }
+    return sum;
+  }
 
   struct Chunk {
     uint4 low;

@@ -44,6 +44,7 @@ __global__ void __launch_bounds__(row_threads)
 template <bool Residual, Storage T, Storage G>
 void rms_norm(const T* x, T* residual, const G* gain, T* y, const RowMap<3>& map, RmsNormParams params,
               cudaStream_t stream) {
+  weft::detail::require_eps(Residual ? "add_rms_norm" : "rms_norm", params.eps);
   const bool vectors = has_vector_rows(map, vector_width<T>, {x, y, Residual ? residual : x}) && is_aligned(gain);
   with_row_width<T>(vectors, [&](auto width) {
     launch("rms_norm", row_launch(map.rows, map.elements, width(), stream),
@@ -55,7 +56,8 @@ void rms_norm(const T* x, T* residual, const G* gain, T* y, const RowMap<3>& map
 
 /// Root-mean-square normalisation; the equation stands at weft::rms_norm. Sums in float.
 ///
-/// x, y: (rows, hidden), contiguous device memory, may be the same. gain: (hidden). Throws CudaError.
+/// x, y: (rows, hidden), contiguous device memory, may be the same. gain: (hidden). Throws ConfigError for an eps that
+/// is negative or NaN, CudaError.
 template <Storage T, Storage G>
 void rms_norm(const T* x, const G* gain, T* y, std::size_t rows, std::size_t hidden, RmsNormParams params,
               cudaStream_t stream = {}) {
@@ -70,8 +72,8 @@ void add_rms_norm(const T* x, T* residual, const G* gain, T* y, std::size_t rows
   detail::rms_norm<true>(x, residual, gain, y, detail::contiguous_rows<3>(rows, hidden), params, stream);
 }
 
-/// The same on tensors: x, y, residual (..., hidden), any strides; gain (hidden), contiguous. Throws ShapeError where
-/// shapes differ.
+/// The same on tensors: x, y, residual (..., hidden), any strides; gain (hidden), contiguous. Throws also
+/// ShapeError where shapes differ.
 template <DeviceTensorLike X, DeviceTensorLike G, DeviceTensorLike Y>
 void rms_norm(const X& x, const G& gain, Y&& y, RmsNormParams params, cudaStream_t stream = {}) {
   const auto from = device_view(x);

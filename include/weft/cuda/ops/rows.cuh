@@ -96,6 +96,13 @@ auto* row_vector(const char* op, const char* what, const V& vector, const X& x) 
   return v.data();
 }
 
+/// Throws ShapeError where the elements of a row of a matrix lie apart.
+template <class... V>
+void require_contiguous_rows(const char* op, const V&... matrices) {
+  const auto contiguous = [](const auto& v) { return v.extent(1) <= 1 || v.stride(1) == 1; };
+  if (!(contiguous(matrices) && ...)) raise<ShapeError>(op, ": the elements of a row must lie one after the other");
+}
+
 inline bool is_aligned(const void* pointer, std::size_t bytes = 16) noexcept {
   return reinterpret_cast<std::uintptr_t>(pointer) % bytes == 0;
 }

@@ -230,6 +230,14 @@ __global__ void __launch_bounds__(select_threads) sample_kernel(const T* logits,
       .run(args.states[row], args.draws[row]);
 }
 
+/// The parameters, checked.
+inline const SamplingParams& check_sampling(const SamplingParams& params) {
+  validate(params);
+  if (params.repetition_penalty != 1.f || params.frequency_penalty != 0.f || params.presence_penalty != 0.f)
+    raise<ConfigError>("cuda::sample: penalties are not computed on the device");
+  return params;
+}
+
 }  // namespace detail
 
 /// Bytes of workspace that sample() needs for so many rows.
@@ -245,9 +253,7 @@ constexpr std::size_t sample_workspace_bytes(std::size_t rows) noexcept { return
 template <Storage T>
 void sample(const T* logits, std::size_t row_stride, std::size_t rows, std::size_t vocab, const SamplingParams& params,
             DrawState* states, DeviceDraw* draws, void* workspace, cudaStream_t stream = {}) {
-  validate(params);
-  if (params.repetition_penalty != 1.f || params.frequency_penalty != 0.f || params.presence_penalty != 0.f)
-    raise<ConfigError>("cuda::sample: penalties are not computed on the device");
+  detail::check_sampling(params);
   constexpr std::size_t most_vocab = std::size_t{1} << 20;
   if (vocab == 0 || vocab > most_vocab) raise<ConfigError>("vocab is ", vocab, ", allowed: 1 to ", most_vocab);
   // All blocks of a row run at the same time.
@@ -284,13 +290,15 @@ void sample(const T* logits, std::size_t row_stride, std::size_t rows, std::size
   }
 }
 
-/// sample() with memory of its own: one sequence to a row, each with a stream of random numbers of its own.
+/// sample() with memory of its own, of the current device: one sequence to a row, each with a stream of random numbers
+/// of its own.
 class DeviceSampler {
  public:
-  /// Throws ConfigError for parameters out of range, CudaError.
+  /// Throws ConfigError for parameters out of range and for penalties, CudaError.
   DeviceSampler(const SamplingParams& params, std::size_t rows, cudaStream_t stream = {})
-      : params_(params), states_(rows * sizeof(DrawState), stream), workspace_(sample_workspace_bytes(rows), stream) {
-    validate(params);
+      : params_(detail::check_sampling(params)),
+        states_(rows * sizeof(DrawState), stream),
+        workspace_(sample_workspace_bytes(rows), stream) {
     reset();
   }
 
@@ -301,6 +309,7 @@ class DeviceSampler {
     std::vector<DrawState> states(rows());
     for (std::size_t i = 0; i < states.size(); ++i) states[i] = {.seed = params_.seed, .stream = i};
     if (states.empty()) return;
+    const DeviceScope scope(states_.device());
     check(cudaMemcpyAsync(states_.data(), states.data(), states_.bytes(), cudaMemcpyHostToDevice, states_.stream()),
           "cudaMemcpyAsync");
     check(cudaStreamSynchronize(states_.stream()), "cudaStreamSynchronize");
@@ -315,6 +324,8 @@ class DeviceSampler {
     weft::detail::require_extent("DeviceSampler", "the number of rows", from.extent(0), rows());
     if (from.extent(1) > 1 && from.stride(1) != 1)
       raise<ShapeError>("DeviceSampler: the logits of a row must lie one after the other");
+    if (rows() == 0) return;
+    const DeviceScope scope(states_.device());
     sample(from.data(), from.stride(0), rows(), from.extent(1), params_, states_.template as<DrawState>(), draws,
            workspace_.data(), states_.stream());
   }
