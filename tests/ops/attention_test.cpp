@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
+#include <numeric>
 #include <span>
 #include <utility>
 #include <vector>
@@ -44,23 +45,35 @@ struct Inputs {
         v({keys, kv_heads, head_dim}, elements_of<T>(random_floats(keys * kv_heads * head_dim, keys + 2))) {}
 };
 
+/// The elements of three dimensions, one after the other.
+template <class X>
+std::vector<double> numbers(const X& x) {
+  std::vector<double> all;
+  all.reserve(x.size());
+  for (std::size_t i = 0; i < x.extent(0); ++i)
+    for (std::size_t j = 0; j < x.extent(1); ++j)
+      for (std::size_t d = 0; d < x.extent(2); ++d) all.push_back(static_cast<double>(static_cast<float>(x(i, j, d))));
+  return all;
+}
+
 /// The definition, in double; whole rows of scores.
 template <class Q, class K>
 std::vector<double> reference(const Q& q, const K& k, const K& v, const AttentionParams& p) {
   const std::size_t head_dim = q.extent(2), group = q.extent(1) / k.extent(1);
-  const auto number = [](auto element) { return static_cast<double>(static_cast<float>(element)); };
+  const std::vector<double> queries = numbers(q), keys = numbers(k), values = numbers(v);
   std::vector<double> out;
   for (std::size_t t = 0; t < q.extent(0); ++t)
     for (std::size_t h = 0; h < q.extent(1); ++h) {
       const auto own = static_cast<std::ptrdiff_t>(p.offset + t);
+      const double* query = queries.data() + (t * q.extent(1) + h) * head_dim;
       std::vector<double> scores(k.extent(0), -HUGE_VAL), row(head_dim, 0.0);
       for (std::size_t j = 0; j < k.extent(0); ++j) {
         const auto key = static_cast<std::ptrdiff_t>(j);
         if (p.causal && key > own) continue;
         if (p.window != 0 && key <= own - static_cast<std::ptrdiff_t>(p.window)) continue;
         if (!p.key_mask.empty() && !p.key_mask[j]) continue;
-        double score = 0;
-        for (std::size_t d = 0; d < head_dim; ++d) score += number(q(t, h, d)) * number(k(j, h / group, d));
+        const double* key_row = keys.data() + (j * k.extent(1) + h / group) * head_dim;
+        double score = std::inner_product(query, query + head_dim, key_row, 0.0);
         score *= static_cast<double>(p.scale);
         const double cap = static_cast<double>(p.soft_cap);
         if (cap != 0) score = cap * std::tanh(score / cap);
@@ -78,7 +91,8 @@ std::vector<double> reference(const Q& q, const K& k, const K& v, const Attentio
       for (std::size_t j = 0; j < k.extent(0) && top > -HUGE_VAL; ++j) {
         const double weight = std::exp(scores[j] - top);
         sum += weight;
-        for (std::size_t d = 0; d < head_dim; ++d) row[d] += weight * number(v(j, h / group, d));
+        const double* value_row = values.data() + (j * v.extent(1) + h / group) * head_dim;
+        for (std::size_t d = 0; d < head_dim; ++d) row[d] += weight * value_row[d];
       }
       for (const double value : row) out.push_back(sum > 0 ? value / sum : 0.0);
     }

@@ -6,8 +6,11 @@
 
 #include <weft/cpu/all_kernels.hpp>
 #include <weft/cpu/kernel_table.hpp>
+#include <weft/cpu/sampling.hpp>
 
 #if WEFT_SEPARATE_COMPILATION
+#include <weft/cpu/sampling.inl>
+
 namespace weft::inline v0::cpu::detail {
 
 const Kernels& kernel_table(Isa isa) noexcept { return table_of(isa); }

@@ -1,5 +1,5 @@
-// Included by sampling.hpp inside the namespace and the target region of an instruction set. Every result is the same
-// bits with all of them.
+// Included by cpu/sampling.inl inside the namespace and the target region of an instruction set. Every result is the
+// same bits with all of them.
 
 /// Sums weights in units, exactly, for at most weight_block weights. A weight is taken apart into a multiple of 2^-21
 /// and the rest, rounded to a multiple of 2^-43; added to numbers around which floats lie that far apart, each becomes
