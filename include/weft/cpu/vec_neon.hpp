@@ -164,6 +164,7 @@ WEFT_ALWAYS_INLINE IntVec shift_right_signed(IntVec v) noexcept {
 }
 WEFT_ALWAYS_INLINE Vec to_float(IntVec v) noexcept { return vcvtq_f32_s32(v); }
 WEFT_ALWAYS_INLINE Vec as_float(IntVec v) noexcept { return vreinterpretq_f32_s32(v); }
+WEFT_ALWAYS_INLINE IntVec as_ints(Vec v) noexcept { return vreinterpretq_s32_f32(v); }
 template <class T>
 WEFT_ALWAYS_INLINE Vec low_element(IntVec v) noexcept {
   if constexpr (std::is_same_v<T, bfloat16>) return as_float(shift_left<16>(v));
