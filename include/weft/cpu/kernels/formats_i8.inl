@@ -57,7 +57,8 @@ WEFT_ALWAYS_INLINE void byte_codes(const std::uint32_t* p, Out& out) noexcept {
 
 // What a format states: the bytes and elements of its block, the kind of its scales, the code that stands for 0; a
 // Header, made from what precedes the row, from the 16 bits that stand outside the block's units (where bytes is no
-// multiple of four) and from the block; and block(), which gives the i-th 32 elements.
+// multiple of four) and from the block; and block(), which gives the i-th 32 elements, Phase being i modulo `phases`:
+// more than one where what is done to them differs with i and deserves code of its own.
 
 struct Q8_0 {
   static constexpr std::size_t bytes = 34, elements = 32;
